@@ -1,0 +1,82 @@
+"""What nelbo refuses, in words for a person. No HTTP here: `main.py` holds the one table from error to status.
+
+NelboError
+├── SettingsError            the operator's settings contradict themselves or the machine
+│   └── DeviceError          the device asked for cannot be had
+├── BundleError              a bundle that must not be served
+├── TableError               a file that cannot be read as a table of sensor readings
+└── RequestError             something a client sent
+    ├── MalformedBody        not readable as the format it says it is
+    ├── UnsupportedMedia     a media type or coding that is not read
+    ├── BodyTooLarge         more bytes than the limit
+    ├── InvalidContent       readable, but not a question this model can be asked
+    ├── NotInBundle          a question that this bundle cannot answer
+    └── UnknownResource      no such model or version
+"""
+
+from dataclasses import dataclass
+
+
+class NelboError(Exception):
+    """Anything nelbo refuses; its text is one plain sentence or two."""
+
+
+class SettingsError(NelboError):
+    """The settings contradict themselves or the machine."""
+
+
+class DeviceError(SettingsError):
+    """The device asked for cannot be had."""
+
+
+class BundleError(NelboError):
+    """A bundle that must not be served; the text names the bundle, what was found and what was expected."""
+
+
+class TableError(NelboError):
+    """A file that cannot be read as a table; the text names the file, the line and what was expected."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One wrong place in a body: an RFC 6901 JSON pointer and what is wrong there, never the value itself."""
+
+    pointer: str
+    detail: str
+
+
+class RequestError(NelboError):
+    """Something a client sent cannot be answered.
+
+    `code` is a stable slug for programs, `detail` is for people, `faults` are the places (at most 10 are told).
+    """
+
+    def __init__(self, code: str, detail: str, faults: tuple[Fault, ...] = ()) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.faults = faults[:10]
+
+
+class MalformedBody(RequestError):
+    """The body cannot be read as the format it says it is."""
+
+
+class UnsupportedMedia(RequestError):
+    """The body's media type, charset or coding is not one that is read."""
+
+
+class BodyTooLarge(RequestError):
+    """The body has more bytes than the limit."""
+
+
+class InvalidContent(RequestError):
+    """The body can be read, but is not a question this model can be asked."""
+
+
+class NotInBundle(RequestError):
+    """The bundle holds no graph that answers this question."""
+
+
+class UnknownResource(RequestError):
+    """There is no such model, version or path."""
