@@ -1,0 +1,87 @@
+"""Real bundles, small and quick: a linear model planted at its closed-form optimum, exported as any other."""
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from app import bundle
+from app.bundle import Bundle, Provenance
+from app.engine import Array, Engine
+from training.config import Config
+from training.data import describe
+from training.export import Trained, export
+from training.standardise import standardise
+from training.train import build
+
+PLANT_NAMES = ("temperature", "pressure", "flow", "valve")
+PLANT_UNITS = ("°C", "mbar", "m³/h", None)
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """The folder of real tables, named by NELBO_DATA; a test that needs it is skipped where it is absent."""
+    folder = Path(os.environ.get("NELBO_DATA", "../shared/data"))
+    if not folder.is_dir():
+        pytest.skip(f"needs the real tables of {folder} (set NELBO_DATA)")
+    return folder
+
+
+def provenance(seed: int = 0) -> Provenance:
+    """The provenance of a model that was planted, not trained."""
+    return Provenance(
+        data="planted.csv",
+        data_sha256="0" * 64,
+        attribution=None,
+        command="planted by the tests",
+        seed=seed,
+        threads=1,
+        versions={},
+        config={},
+        rows={"train": 2000, "validation": 0, "calibration": 999},
+        curve=(),
+    )
+
+
+def plant_rows(count: int, seed: int) -> Array:
+    """Healthy readings [count, 4] of the plant: three correlated sensors and a valve that never moves."""
+    generator = np.random.default_rng(seed)
+    load = generator.standard_normal((count, 2))
+    moving = load @ np.array([[0.9, 0.4, 0.3], [0.1, -0.7, 0.8]]) + 0.4 * generator.standard_normal((count, 3))
+    x = np.array([20.0, 1013.0, 5.0]) + np.array([2.0, 8.0, 0.5]) * moving
+    return np.column_stack([x, np.full(count, 3.0)])
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model repository with plant/1 and plant/2, which differ in their version only."""
+    folder = tmp_path_factory.mktemp("models")
+    sensors = describe(plant_rows(2000, seed=1), PLANT_NAMES, PLANT_UNITS)
+    config = Config(width=0, components=0, latent_size=2, decoder_scale="shared")
+    vae = build(config, sensors, standardise(plant_rows(2000, seed=1), sensors))
+    written = export(Trained("plant", vae, sensors, plant_rows(999, seed=2), provenance()), folder)
+    assert written is not None
+    copy_bundle(written, folder, "plant", 2)
+    return folder
+
+
+def copy_bundle(source: Bundle, root: Path, name: str, version: int) -> Bundle:
+    """The same model under another name or version, sealed anew."""
+    folder = root / name / str(version)
+    shutil.copytree(source.path, folder)
+    bundle.seal(folder, source.manifest.model_copy(update={"name": name, "version": version}))
+    return bundle.read(folder)
+
+
+@pytest.fixture(scope="session")
+def plant(models: Path) -> Bundle:
+    """The bundle plant/1."""
+    return bundle.read(models / "plant" / "1")
+
+
+@pytest.fixture(scope="session")
+def plant_engine(plant: Bundle) -> Engine:
+    """plant/1, opened on the CPU."""
+    return Engine(plant)

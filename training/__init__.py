@@ -1,0 +1,1 @@
+"""The trainer, offline: a table of healthy readings in, a bundle out. The only place that imports torch."""

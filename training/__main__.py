@@ -1,0 +1,168 @@
+"""The command line `nelbo-train`: load → fit → calibrate → export."""
+
+import argparse
+import hashlib
+import importlib.metadata
+import os
+import re
+import shlex
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from app import bundle
+from app.bundle import Bundle, Provenance, Sensor, TrainingPoint
+from app.engine import Engine
+from app.errors import NelboError, SettingsError, TableError
+from training import data
+from training.checkpoint import Checkpoint, sole_run
+from training.config import Config, Limits, read_config
+from training.export import Trained, export, next_version
+from training.progress import Progress
+from training.standardise import standardise
+from training.train import build, stages, train
+
+PACKAGES = ("torch", "onnx", "onnxscript", "numpy", "onnxruntime", "nelbo")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Train as told; 0 when a bundle was written or kept on purpose, 1 when not, 130 when interrupted."""
+    argv = sys.argv[1:] if arguments is None else arguments
+    told = _parser().parse_args(argv)
+    try:
+        return _run(told, "nelbo-train " + shlex.join(argv))
+    except NelboError as error:
+        print(f"nelbo-train: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="nelbo-train", description="Fit a model to a table of healthy readings.")
+    parser.add_argument("data", type=Path, metavar="DATA", help="CSV, Parquet, NPY or NPZ")
+    parser.add_argument("--name", required=True, help="the model's name")
+    parser.add_argument("--out", type=Path, default=Path("models"), help="the model repository (default: models)")
+    parser.add_argument("--config", type=Path, help="run.toml; its keys are in the README")
+    parser.add_argument("--drop", action="append", default=[], metavar="COLUMN", help="leave a column out; may be repeated")
+    parser.add_argument("--minutes", type=float, help="end within this time; the same seed then need not give the same bytes")
+    parser.add_argument("--threads", type=int, help="of torch; the bytes depend on it (default: the cores, at most 4)")
+    parser.add_argument("--resume", action="store_true", help="go on from where an interrupted run stands")
+    parser.add_argument(
+        "--only-if-better", action="store_true", help="keep the newest version there is unless this one has fewer held-out nats"
+    )
+    return parser
+
+
+def _run(told: argparse.Namespace, command: str) -> int:
+    if not re.fullmatch(bundle.NAME_PATTERN, told.name):
+        raise SettingsError(f"--name is '{told.name}'; expected lower-case letters, digits, '.', '_' and '-', at most 64")
+    config = read_config(told.config)
+    config = replace(config, drop=(*config.drop, *told.drop))
+    limits = Limits(told.minutes, told.threads or min(4, len(os.sched_getaffinity(0))))
+    torch.set_num_threads(limits.threads)
+    readings = data.read(told.data, drop=config.drop, columns=config.columns, units=config.units)
+    for note in readings.notes:
+        print(note)
+    desk = told.out / ".training" / told.name
+    with sole_run(desk):
+        checkpoint = Checkpoint(desk / "checkpoint.pt", _fingerprint(readings, config, limits))
+        trained = _train(readings, config, limits, checkpoint, told, command)
+        if trained is None:
+            return 130
+        written = export(trained, told.out, lambda engine: _compare(engine, trained, told))
+        checkpoint.remove()
+    if written is not None:
+        _tell(written)
+    return 0
+
+
+def _train(
+    readings: data.Readings, config: Config, limits: Limits, checkpoint: Checkpoint, told: argparse.Namespace, command: str
+) -> Trained | None:
+    """The trained model, or None when Ctrl-C ended the run and its best is kept in the checkpoint."""
+    parts = data.split(len(readings.x), config.seed, config.split)
+    sensors = data.describe(readings.x[parts.train], readings.names, readings.units)
+    if all(sensor.constant for sensor in sensors):
+        raise TableError(f"{readings.file}: every sensor has one value only in the rows trained on; there is no density to fit")
+    rows = standardise(readings.x[parts.train], sensors), standardise(readings.x[parts.validation], sensors)
+    _announce(readings, config, sensors, parts)
+    steps = {stage.name: stage.steps for stage in stages(config, limits.minutes, holes=False)}
+    try:
+        with Progress(steps) as progress:
+            vae = build(config, sensors, rows[0])
+            fitted = train(config, vae, rows, limits, checkpoint, told.resume, progress.tell)
+    except KeyboardInterrupt:
+        print(
+            f"nelbo-train: interrupted; the best so far is kept in {checkpoint.file}. Go on with the same command and "
+            "--resume; --resume --minutes 0 exports it as it is",
+            file=sys.stderr,
+        )
+        return None
+    provenance = Provenance(
+        data=readings.file,
+        data_sha256=readings.sha256,
+        attribution=config.attribution,
+        command=command,
+        seed=config.seed,
+        threads=limits.threads,
+        versions={package: importlib.metadata.version(package) for package in PACKAGES} | {"python": _python()},
+        config=config.as_json(),
+        rows={"train": len(parts.train), "validation": len(parts.validation), "calibration": len(parts.calibration)},
+        curve=tuple(TrainingPoint(**vars(point)) for point in fitted.curve),
+    )
+    return Trained(told.name, fitted.vae, sensors, readings.x[parts.calibration], provenance)
+
+
+def _fingerprint(readings: data.Readings, config: Config, limits: Limits) -> str:
+    """What a checkpoint must agree on to be continued: data, configuration, versions, threads."""
+    versions = [importlib.metadata.version(package) for package in PACKAGES]
+    return hashlib.sha256(repr((readings.sha256, config, versions, limits.threads)).encode()).hexdigest()
+
+
+def _announce(readings: data.Readings, config: Config, sensors: tuple[Sensor, ...], parts: data.Split) -> None:
+    print(
+        f"{readings.file}: {len(readings.x)} rows of {len(sensors)} sensors; {len(parts.train)} to train on, "
+        f"{len(parts.validation)} to stop by, {len(parts.calibration)} to calibrate with ({config.split} split)"
+    )
+    for sensor in sensors:
+        if sensor.constant:
+            print(f"sensor '{sensor.name}' is always {sensor.mean:g}: outside the density, and surprising when it moves")
+    fixed = config.fixed_scale(sum(not sensor.constant for sensor in sensors))
+    if fixed is not None:
+        print(f"kl_weight {config.kl_weight:g} is a decoder scale of {fixed:.4g} training scales for every sensor, at KL weight 1")
+
+
+def _compare(engine: Engine, trained: Trained, told: argparse.Namespace) -> bool:
+    """Tell both versions' held-out nats on the same rows; whether the new one is to be kept."""
+    newest = next_version(told.out / told.name) - 1
+    if newest == 0:
+        return True
+    served = Engine(bundle.read(told.out / told.name / str(newest)))
+    if served.manifest.sensor_names != engine.manifest.sensor_names:
+        print(f"version {newest} has other sensors; their scores cannot be compared")
+        return True
+    new, old = (float(each.score(trained.held_out).score.mean()) for each in (engine, served))
+    print(f"held-out nats a row on {len(trained.held_out)} rows: {new:.4f} now, {old:.4f} with version {newest}")
+    if told.only_if_better and not new < old:
+        print(f"version {newest} is kept, and nothing was written: it is no worse (--only-if-better)")
+        return False
+    return True
+
+
+def _tell(written: Bundle) -> None:
+    calibration = written.manifest.calibration
+    low, high = calibration.realised_rate_90
+    print(
+        f"{written.path}: {calibration.held_out_nats:.4f} nats a row on {calibration.rows} held-out rows; an alarm begins at "
+        f"{calibration.threshold:.4f} nats for a false-alarm rate of {calibration.false_alarm_rate:g} "
+        f"(90 % interval {low:.4f} to {high:.4f})"
+    )
+
+
+def _python() -> str:
+    return ".".join(map(str, sys.version_info[:3]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,90 @@
+"""What a run may be told, as a frozen value read from TOML; unknown keys are refused."""
+
+import dataclasses
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as checked_dataclass
+
+from app.errors import SettingsError
+
+
+@checked_dataclass(frozen=True, config=ConfigDict(extra="forbid", strict=False))
+class Config:
+    """The keys of run.toml; every one has a default that suits most tables."""
+
+    columns: tuple[str, ...] = ()
+    """Columns to train on, in this order; empty means all of them."""
+    drop: tuple[str, ...] = ()
+    """Columns to leave out."""
+    units: dict[str, str] = field(default_factory=dict)
+    """Column name → unit, where the header does not say `name [unit]`."""
+    attribution: str | None = None
+    """Source and licence of the data, kept in the manifest."""
+    split: Literal["random", "time"] = "random"
+    """How rows are parted into training, validation and calibration: at random by seed, or in the order of the file."""
+    seed: int = 0
+    """Everything random follows from it."""
+    steps: int = 16_000
+    """Gradient steps at most; training ends earlier when the validation rows stop gaining."""
+    width: int | None = None
+    """Units in each hidden layer, 0 for the linear model; by default 256, or 128 below 2000 rows."""
+    latent_size: int | None = None
+    """Latents; by default one fewer than the sensors, at most 16, or 32 above 32 sensors."""
+    components: int = 100
+    """Components of the learned mixture prior; 0 is the N(0, I) prior."""
+    decoder_scale: Literal["free", "per_sensor", "shared"] = "free"
+    """The decoder's scale: from the network, one constant a sensor, or one constant for all (in training scales)."""
+    kl_weight: float | None = None
+    """Weight w of `mse + w·KL` (mean over D sensors, standardised): fixes the decoder's variance at w·D/2."""
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that mean nothing."""
+        least = {"steps": 1, "width": 0, "latent_size": 1, "components": 0, "seed": 0}
+        for key, lowest in least.items():
+            value = getattr(self, key)
+            if value is not None and value < lowest:
+                raise ValueError(f"{key} is {value}, the least is {lowest}")
+        if self.kl_weight is not None and not 0 < self.kl_weight < float("inf"):
+            raise ValueError(f"kl_weight is {self.kl_weight}, expected a positive number")
+
+    def fixed_scale(self, sensors: int) -> float | None:
+        """The decoder scale, in training scales, that `kl_weight` means for D sensors: σ² = w·D/2."""
+        return None if self.kl_weight is None else (self.kl_weight * sensors / 2) ** 0.5
+
+    def as_json(self) -> dict[str, Any]:
+        """Every key, in JSON's types, for the manifest."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in dataclasses.asdict(self).items()}
+
+
+def read_config(path: Path | None) -> Config:
+    """The configuration in a TOML file, or the default one.
+
+    Raises:
+        SettingsError: the file cannot be read, or a key is unknown or has a value that it cannot take.
+    """
+    if path is None:
+        return Config()
+    try:
+        told = tomllib.loads(path.read_text(encoding="utf-8"))
+        return TypeAdapter(Config).validate_python(told)
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: not TOML: {error}") from error
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        place = ".".join(map(str, first["loc"])) or "the whole"
+        known = ", ".join(key.name for key in dataclasses.fields(Config))
+        raise SettingsError(f"{path}: {place}: {first['msg']}; the keys are {known}") from error
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What bounds a run from outside; it does not change what is asked for."""
+
+    minutes: float | None
+    threads: int

@@ -1,0 +1,124 @@
+"""A trained model to a bundle: written whole beside the others, compared with torch, read back with app, renamed into place."""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from app import bundle
+from app.bundle import Bundle, Calibration, Manifest, Probe, Provenance, Sensor
+from app.engine import Array, Engine
+from app.errors import NelboError
+from app.probe import Proof
+from training.calibrate import HeldOut
+from training.graphs import Graphs
+from training.onnx_file import OPSET, write_graph
+from training.parity import TorchModel, rows_to_compare
+from training.prior import MixturePrior
+from training.vae import Vae
+
+PROBE = Probe(rows=16, absolute=1e-4, relative=1e-5)
+COMPARED_ROWS = 1024
+NOT_YET = Calibration(rows=1, false_alarm_rate=0.5, threshold=0.0, realised_rate_90=(0.0, 1.0), held_out_nats=0.0)
+"""Stands in the manifest while the graphs score the rows that calibrate them; it is never sealed."""
+
+
+class ExportError(NelboError):
+    """A model that must not become a bundle; the text says which answer differs."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a bundle is made from."""
+
+    name: str
+    vae: Vae
+    sensors: tuple[Sensor, ...]
+    held_out: Array
+    """Rows that training never saw, [n, D] in the sensors' units, NaN where missing."""
+    provenance: Provenance
+
+
+def export(trained: Trained, out: Path, accept: Callable[[Engine], bool] = lambda engine: True) -> Bundle | None:
+    """Write the next version of `trained.name` under `out`, and return it as the app reads it.
+
+    `accept` is asked last, with the graphs as they will be served; where it says no, nothing is left behind and the
+    answer is None.
+
+    Raises:
+        ExportError: onnxruntime's answers differ from torch's by more than the probe's tolerance.
+    """
+    version = next_version(out / trained.name)
+    target = out / trained.name / str(version)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out, prefix=".making-") as making:
+        folder = Path(making) / trained.name / str(version)
+        folder.mkdir(parents=True)
+        _write(folder, trained, version)
+        if not accept(Engine(bundle.read(folder))):
+            return None
+        folder.rename(target)
+    return bundle.read(target)
+
+
+def next_version(folder: Path) -> int:
+    """One above the highest version in a model's folder, 1 where there is none."""
+    taken = [int(entry.name) for entry in folder.iterdir() if entry.name.isdecimal()] if folder.is_dir() else []
+    return max(taken, default=0) + 1
+
+
+def _write(folder: Path, trained: Trained, version: int) -> None:
+    graphs = Graphs(trained.vae, trained.sensors).eval()
+    torch_model = TorchModel(graphs)
+    x = torch.zeros(3, len(trained.sensors), dtype=torch.float64)
+    noise = torch.zeros(3, torch_model.sample.noise_size, dtype=torch.float64)
+    write_graph(folder / bundle.ENCODE, torch_model.encode, x, "x", ["mean", "scale"])
+    write_graph(folder / bundle.RECONSTRUCT, torch_model.reconstruct, x, "x", ["mean", "scale"])
+    write_graph(folder / bundle.SAMPLE, torch_model.sample, noise, "noise", ["x"])
+    write_graph(folder / bundle.SCORE, torch_model.score, x, "x", ["score", "kl", "per_sensor"])
+    _proof(torch_model, trained, PROBE.rows).write(folder / bundle.PROBE)
+    manifest = _manifest(trained, version, graphs, torch_model.sample.noise_size)
+    engine = Engine(Bundle(folder, manifest, digest=""))
+    _require_parity(engine, torch_model, trained)
+    held_out = HeldOut.of(engine, trained.held_out)
+    held_out.write(folder / bundle.CALIBRATION)
+    bundle.seal(folder, manifest.model_copy(update={"calibration": held_out.account()}))
+
+
+def _manifest(trained: Trained, version: int, graphs: Graphs, noise_size: int) -> Manifest:
+    return Manifest(
+        format=bundle.FORMAT,
+        name=trained.name,
+        version=version,
+        sensors=trained.sensors,
+        latent_size=graphs.latents,
+        decoder="gaussian",
+        decoder_scale=trained.vae.decode.scale.kind,
+        prior="mixture" if isinstance(trained.vae.prior, MixturePrior) else "normal",
+        draws=graphs.draws,
+        noise_size=noise_size,
+        opset=OPSET,
+        probe=PROBE,
+        calibration=NOT_YET,
+        provenance=trained.provenance,
+    )
+
+
+def _proof(torch_model: TorchModel, trained: Trained, rows: int) -> Proof:
+    x = rows_to_compare(trained.held_out, trained.sensors, rows)
+    noise = np.random.default_rng(0).standard_normal((len(x), torch_model.sample.noise_size))
+    return Proof(x, noise, torch_model.answers(x, noise))
+
+
+def _require_parity(engine: Engine, torch_model: TorchModel, trained: Trained) -> None:
+    proof = _proof(torch_model, trained, COMPARED_ROWS)
+    sensor_scale = np.array([sensor.scale for sensor in trained.sensors])
+    name, excess = engine.answers(proof.x, proof.noise).worst(proof.answers, sensor_scale, PROBE)
+    if not excess <= 0:
+        raise ExportError(
+            f"onnxruntime's {name} differs from torch's by {excess:.3g} more than {PROBE.absolute} + {PROBE.relative}·|value| "
+            f"on {COMPARED_ROWS} rows; nothing was exported"
+        )

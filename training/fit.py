@@ -1,0 +1,218 @@
+"""Gradient descent on the negative ELBO: first the density of rows as they are, then the encoder of rows with missing sensors."""
+
+import copy
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from app.errors import NelboError
+from training.gaussian import Gaussian
+from training.vae import Vae, draws_for, elbo, whitened_draws
+
+LEARNING_RATE = 2e-3
+AVERAGE = 0.999
+EVALUATIONS = 40
+PATIENCE = 12
+"""Evaluations without a gain on the validation rows after which a stage ends."""
+VALIDATION_ROWS = 8192
+
+
+class TrainingError(NelboError):
+    """Training cannot go on; the text names the step and the first tensor that is not finite."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Standardised rows: x [n, D] float32, 0 where missing; observed [n, D], 1 or 0."""
+
+    x: Tensor
+    observed: Tensor
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def take(self, index: Tensor) -> "Rows":
+        return Rows(self.x[index], self.observed[index])
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Mean negative ELBO, in nats of standardised x, at one step of one stage."""
+
+    stage: str
+    step: int
+    train_nats: float
+    validation_nats: float
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One descent: what it is called, which parameters move, which encoder is asked, which sensors it hides, how long."""
+
+    name: str
+    moving: Callable[[Vae], nn.Module]
+    encode: Callable[[Vae, Tensor, Tensor], Gaussian]
+    hide: Callable[[Tensor, torch.Generator], Tensor]
+    steps: int
+    minutes: float | None
+
+
+@dataclass
+class Descent:
+    """Everything a stage changes; what a checkpoint holds."""
+
+    vae: Vae
+    average: Vae
+    optimiser: torch.optim.Optimizer
+    generator: torch.Generator
+    step: int = 0
+    seconds: float = 0.0
+    train_nats: float = 0.0
+    best: dict[str, Tensor] = field(default_factory=dict)
+    curve: list[Evaluation] = field(default_factory=list)
+    earlier: tuple[Evaluation, ...] = ()
+    """The evaluations of the stages before."""
+
+    def state(self) -> dict[str, Any]:
+        """Tensors and numbers only, so that reading them back runs no code."""
+        return {
+            "vae": self.vae.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "generator": self.generator.get_state(),
+            "step": self.step,
+            "seconds": self.seconds,
+            "train_nats": self.train_nats,
+            "best": self.best,
+            "curve": [vars(point) for point in self.curve],
+            "earlier": [vars(point) for point in self.earlier],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue exactly where `state` was taken."""
+        self.vae.load_state_dict(state["vae"])
+        self.average.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.generator.set_state(state["generator"])
+        self.step, self.seconds, self.train_nats = state["step"], state["seconds"], state["train_nats"]
+        self.best = state["best"]
+        self.curve = [Evaluation(**point) for point in state["curve"]]
+        self.earlier = tuple(Evaluation(**point) for point in state["earlier"])
+
+
+def start(vae: Vae, stage: Stage, seed: int) -> Descent:
+    """A descent of `stage` at its first step."""
+    moving = {name: p for name, p in stage.moving(vae).named_parameters() if p.requires_grad}
+    vae.requires_grad_(False)
+    weights = [p.requires_grad_() for name, p in moving.items() if name.endswith("weight")]
+    others = [p.requires_grad_() for name, p in moving.items() if not name.endswith("weight")]
+    optimiser = torch.optim.AdamW(
+        [{"params": weights, "weight_decay": 1e-4}, {"params": others, "weight_decay": 0.0}], lr=LEARNING_RATE
+    )
+    return Descent(vae, copy.deepcopy(vae), optimiser, torch.Generator().manual_seed(seed))
+
+
+def descend(
+    descent: Descent, stage: Stage, train: Rows, validation: Rows, report: Callable[[Descent], None]
+) -> Vae:
+    """Run `stage` to its end and return the averaged model that did best on the validation rows.
+
+    `report` is told after every evaluation, and may keep the descent's state.
+
+    Raises:
+        TrainingError: the loss is not finite.
+    """
+    batch = min(512, max(32, len(train) // 20))
+    every = max(1, stage.steps // EVALUATIONS)
+    started = time.monotonic() - descent.seconds
+    while not _finished(descent, stage):
+        done = max(descent.step / stage.steps, _spent(descent, stage))
+        for group in descent.optimiser.param_groups:
+            group["lr"] = LEARNING_RATE * min(1.0, (descent.step + 1) / 200) * (0.01 + 0.99 * _cosine(done))
+        rows = train.take(torch.randint(len(train), (batch,), generator=descent.generator))
+        observed = rows.observed * stage.hide(rows.observed, descent.generator)
+        noise = torch.randn(batch, descent.vae.shape.latents, generator=descent.generator)
+        parts = elbo(descent.vae, stage.encode(descent.vae, rows.x, observed), rows.x, observed, noise)
+        kl_weight = min(1.0, 0.5 + 5 * done)  # the KL is at full weight after a tenth of the way
+        loss = (parts.per_sensor.sum(dim=-1) + kl_weight * parts.kl).mean()
+        descent.optimiser.zero_grad()
+        loss.backward()
+        _require_finite(descent, stage, loss)
+        nn.utils.clip_grad_norm_(stage.moving(descent.vae).parameters(), 5.0)
+        descent.optimiser.step()
+        _average_in(descent)
+        descent.step += 1
+        descent.seconds = time.monotonic() - started
+        descent.train_nats += (loss.item() - descent.train_nats) / min(descent.step, every)
+        if descent.step % every == 0 or descent.step == stage.steps:
+            _evaluate(descent, stage, validation)
+            report(descent)
+    best = copy.deepcopy(descent.vae)
+    best.load_state_dict(descent.best or descent.average.state_dict())
+    return best
+
+
+def _finished(descent: Descent, stage: Stage) -> bool:
+    if descent.step >= stage.steps or _spent(descent, stage) >= 1:
+        return True
+    nats = [point.validation_nats for point in descent.curve]
+    return bool(nats) and len(nats) - 1 - nats.index(min(nats)) >= PATIENCE
+
+
+def _spent(descent: Descent, stage: Stage) -> float:
+    """The share of the stage's minutes that is gone; 0 where it has no limit."""
+    if stage.minutes is None:
+        return 0.0
+    return descent.seconds / 60 / stage.minutes if stage.minutes > 0 else 1.0
+
+
+def _cosine(done: float) -> float:
+    return 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+
+
+def _average_in(descent: Descent) -> None:
+    """An exponential moving average of the weights, shorter in the beginning."""
+    keep = min(AVERAGE, descent.step / (descent.step + 10))
+    with torch.no_grad():
+        for averaged, current in zip(descent.average.parameters(), descent.vae.parameters(), strict=True):
+            averaged.lerp_(current, 1 - keep)
+
+
+def _evaluate(descent: Descent, stage: Stage, validation: Rows) -> None:
+    hidden = stage.hide(validation.observed, torch.Generator().manual_seed(0))
+    nats = mean_nats(descent.average, stage, Rows(validation.x, validation.observed * hidden))
+    if all(nats < point.validation_nats for point in descent.curve):
+        descent.best = copy.deepcopy(descent.average.state_dict())
+    descent.curve.append(Evaluation(stage.name, descent.step, descent.train_nats, nats))
+
+
+@torch.no_grad()
+def mean_nats(vae: Vae, stage: Stage, rows: Rows) -> float:
+    """Mean negative ELBO of at most 8192 rows over whitened draws, in nats of standardised x."""
+    latents = vae.shape.latents
+    noise = whitened_draws(draws_for(latents), latents, seed=0).float()[:, None, :]
+    rows = rows.take(torch.linspace(0, len(rows) - 1, min(len(rows), VALIDATION_ROWS)).long())
+    total = 0.0
+    for x, observed in zip(rows.x.split(1024), rows.observed.split(1024), strict=True):
+        total += elbo(vae, stage.encode(vae, x, observed), x, observed, noise).negative.mean(dim=0).double().sum().item()
+    return total / len(rows)
+
+
+def _require_finite(descent: Descent, stage: Stage, loss: Tensor) -> None:
+    if torch.isfinite(loss):
+        return
+    names = (
+        f"{kind} {name}"
+        for name, parameter in descent.vae.named_parameters()
+        for kind, tensor in (("parameter", parameter), ("gradient of", parameter.grad))
+        if tensor is not None and not torch.isfinite(tensor).all()
+    )
+    raise TrainingError(
+        f"the loss is {loss.item()} at step {descent.step} of stage '{stage.name}'; "
+        f"the first tensor that is not finite: {next(names, 'the loss itself')}; nothing was exported"
+    )

@@ -1,0 +1,58 @@
+"""A torch module to an ONNX file: float64 in and out, any number of rows, and nothing of this machine in its bytes."""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+OPSET = 20
+
+
+def write_graph(file: Path, module: nn.Module, example: Tensor, question: str, answers: list[str]) -> None:
+    """Export `module` with one input `question` [n, …], like `example`, and outputs `answers`."""
+    with _quiet_exporter(), torch.no_grad():
+        program = torch.onnx.export(
+            module,
+            (example,),
+            dynamo=True,
+            input_names=[question],
+            output_names=answers,
+            dynamic_shapes=({0: torch.export.Dim("n")},),
+            opset_version=OPSET,
+            verbose=False,
+        )
+    assert program is not None
+    model = program.model_proto
+    _strip(model.graph)
+    del model.metadata_props[:]
+    onnx.checker.check_model(model)
+    file.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def _strip(graph: onnx.GraphProto) -> None:
+    """Take out what the exporter notes about where it ran: stack traces with the paths of this machine, mostly."""
+    for part in (*graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
+        del part.metadata_props[:]
+        part.doc_string = ""
+    del graph.metadata_props[:]
+    graph.doc_string = ""
+    del graph.value_info[:]
+
+
+@contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """The exporter logs that torchvision is absent and warns of its own deprecations; neither is about the model."""
+    logger = logging.getLogger("torch.onnx._internal.exporter._registration")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,42 @@
+"""Probabilistic PCA in closed form: where every VAE starts, so that the network must only add to it.
+
+Tipping & Bishop 1999: W = U (Λ − σ²)^½ with σ² the mean of the discarded eigenvalues; the posterior's covariance is then
+diagonal, σ² (WᵀW + σ²)⁻¹, so a diagonal q(z|x) is exact.
+"""
+
+import torch
+from torch import Tensor
+
+from training.vae import Vae
+
+LEAST_VARIANCE = 1e-4
+
+
+def plant(vae: Vae, x: Tensor) -> None:
+    """Set the linear parts of `vae` to the optimum for standardised rows x [n, D], missing values as 0."""
+    x = x.double()
+    latents = vae.shape.latents
+    mean = x.mean(dim=0)
+    eigenvalues, vectors = torch.linalg.eigh(torch.cov(x.mT, correction=0).reshape(x.shape[1], x.shape[1]))
+    eigenvalues, vectors = eigenvalues.flip(0).clamp(min=0), vectors.flip(1)
+    discarded = eigenvalues[latents:]
+    variance = (discarded.mean() if len(discarded) else eigenvalues[-1]).clamp(min=LEAST_VARIANCE)
+    loading = vectors[:, :latents] * (eigenvalues[:latents] - variance).clamp(min=LEAST_VARIANCE).sqrt()
+    gram = (loading.square().sum(dim=0) + variance).clamp(min=LEAST_VARIANCE)  # WᵀW + σ² is diagonal here
+    for encoder in (vae.whole, vae.partial):
+        _set(encoder.linear, loading / gram)
+        _set(encoder.offset, -mean @ loading / gram)
+        _set(encoder.log_scale, 0.5 * (variance / gram).log())
+    _set(vae.decode.linear, loading.mT)
+    _set(vae.decode.offset, mean)
+    if vae.decode.scale.fixed is None:
+        above_floor = variance - vae.decode.floor_variance.double()  # the decoder adds the floor's variance back
+        log_scale = 0.5 * above_floor.clamp(min=LEAST_VARIANCE * 1e-2).log()
+        _set(vae.decode.log_scale, log_scale.mean() if vae.decode.scale.kind == "shared" else log_scale)
+    else:
+        _set(vae.decode.log_scale, torch.full_like(vae.decode.log_scale, vae.decode.scale.fixed).log())
+
+
+def _set(parameter: Tensor, value: Tensor) -> None:
+    with torch.no_grad():
+        parameter.copy_(value)

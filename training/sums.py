@@ -1,0 +1,21 @@
+"""Sums as matrix products: onnxruntime keeps a row's bits whatever the batch in these, and not in its float64 ReduceSum."""
+
+import torch
+from torch import Tensor
+
+
+def total(x: Tensor) -> Tensor:
+    """The sum over the last axis: [..., N] → [...]."""
+    return (x @ torch.ones(x.shape[-1], 1, dtype=x.dtype)).squeeze(-1)
+
+
+def mean_over_draws(x: Tensor) -> Tensor:
+    """The mean over K: [n, K, A] → [n, A]."""
+    draws = x.shape[1]
+    return (torch.full((1, draws), 1 / draws, dtype=x.dtype) @ x).squeeze(1)
+
+
+def log_sum_exp(x: Tensor) -> Tensor:
+    """ln Σ exp over the last axis: [..., N] → [...]."""
+    largest = x.amax(dim=-1, keepdim=True)
+    return total((x - largest).exp()).log() + largest.squeeze(-1)

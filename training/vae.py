@@ -1,0 +1,194 @@
+"""A VAE with a Gaussian decoder on standardised sensors: q(z|x), p(x|z), and how x enters the network.
+
+Shapes: n rows, D sensors (those that moved in training), L latents, K posterior draws. x is standardised, 0 where a sensor is
+missing; `observed` is 1 where it is not. Linear parts keep the dtype of x (float64 in an exported graph), the hidden layers
+their own (float32).
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from training.gaussian import VECTOR, Gaussian, exp, log, symlog
+from training.prior import MixturePrior, StandardPrior
+
+LOG_SCALE_RANGE = 4.0
+"""A decoder's scale moves within e^±4 around the sensor's own constant scale."""
+LATENT_LOG_SCALE = (-7.0, 1.0)
+"""Bounds of q(z|x)'s log scale; latents start with scale 1 under the prior, and no posterior need be much wider."""
+LATENT_REACH = 10.0
+"""The decoder's hidden layers see latents up to here, far beyond any healthy row's, so that float32 serves far rows too."""
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How far the encoder looks, in training scales, so that its answer freezes along every ray out of the data.
+
+    `limit` [D] is beyond every value trained on, `typical` beyond every training row's middle |x| / limit. A faulty sensor
+    is cut at its limit and leaves the others' evidence whole; a row whose middle sensor is out is shrunk as one. With q(z|x)
+    frozen the score grows as the squared distance, whatever the decoder's scale does.
+    """
+
+    limit: Tensor
+    typical: float
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What the parameters' shapes follow from; `components` 0 is the N(0, I) prior, `width` 0 the linear model."""
+
+    sensors: int
+    latents: int
+    width: int
+    components: int
+
+
+@dataclass(frozen=True)
+class DecoderScale:
+    """Where the decoder's scale comes from."""
+
+    kind: Literal["free", "per_sensor", "shared", "fixed"]
+    """The network; a constant for each sensor; one for all, in training scales; or `fixed`."""
+    fixed: float | None = None
+    """In training scales: what a squared error plus a weighted KL amounts to (see Config.fixed_scale)."""
+
+
+class Encoder(nn.Module):
+    """q(z|x) = N(mean, diag scale²), a linear map of the bounded x plus hidden layers that see its symlog and the mask."""
+
+    def __init__(self, shape: Shape, reach: Reach, width: int) -> None:
+        super().__init__()
+        self.register_buffer("limit", reach.limit.clone())
+        self.typical = reach.typical
+        self.linear = nn.Parameter(torch.zeros(shape.sensors, shape.latents))
+        self.offset = nn.Parameter(torch.zeros(shape.latents))
+        self.log_scale = nn.Parameter(torch.zeros(shape.latents))
+        self.hidden = Hidden(2 * shape.sensors, 2 * shape.latents, width) if width else None
+
+    def forward(self, x: Tensor, observed: Tensor) -> Gaussian:
+        x = self.bounded(x, observed)
+        mean, log_scale = x @ self.linear + self.offset, self.log_scale.expand(x.shape[0], -1)
+        if self.hidden is not None:
+            correction = self.hidden(torch.cat([symlog(x), observed], dim=-1))
+            mean_correction, log_scale_correction = correction.chunk(2, dim=-1)
+            mean, log_scale = mean + mean_correction, log_scale + log_scale_correction
+        log_variance = 2 * log_scale.clamp(*LATENT_LOG_SCALE)
+        return Gaussian(mean, exp(log_variance), log_variance)
+
+    def bounded(self, x: Tensor, observed: Tensor) -> Tensor:
+        """x within the encoder's reach, [n, D]; the identity on rows like those trained on."""
+        middle = middle_extent(x * observed, self.limit)
+        x = x * (self.typical / middle.clamp(min=self.typical))
+        return torch.minimum(torch.maximum(x, -self.limit), self.limit) * observed
+
+
+class Decoder(nn.Module):
+    """p(x|z) = N(mean, diag scale²): a linear mean and a constant scale per sensor, plus hidden layers that bend both."""
+
+    def __init__(self, shape: Shape, floor: Tensor, scale: DecoderScale) -> None:
+        super().__init__()
+        self.register_buffer("floor_variance", floor.square() if scale.fixed is None else torch.zeros_like(floor))
+        self.linear = nn.Parameter(torch.zeros(shape.latents, shape.sensors))
+        self.offset = nn.Parameter(torch.zeros(shape.sensors))
+        self.scale = scale
+        self.log_scale = nn.Parameter(torch.zeros(1 if scale.kind == "shared" else shape.sensors))
+        self.log_scale.requires_grad_(scale.fixed is None)
+        self.hidden = Hidden(shape.latents, 2 * shape.sensors, shape.width) if shape.width else None
+
+    def forward(self, z: Tensor) -> Gaussian:
+        mean, log_scale = z @ self.linear + self.offset, self.log_scale
+        if self.hidden is not None:
+            mean_correction, bend = self.hidden(z.clamp(-LATENT_REACH, LATENT_REACH)).chunk(2, dim=-1)
+            mean = mean + mean_correction
+            if self.scale.kind == "free":
+                log_scale = log_scale + LOG_SCALE_RANGE * torch.tanh(bend / LOG_SCALE_RANGE)
+        # variances add: the floor is noise that no network can explain away
+        variance = exp((2 * log_scale).expand_as(mean)) + self.floor_variance
+        return Gaussian(mean, variance, log(variance))
+
+
+class Hidden(nn.Module):
+    """Two hidden SiLU layers in their own dtype; the last layer starts at zero, so that the linear model comes first."""
+
+    def __init__(self, inputs: int, outputs: int, width: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(inputs, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, outputs)
+        )
+        nn.init.zeros_(self.layers[-1].weight)
+        nn.init.zeros_(self.layers[-1].bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        answer: Tensor = self.layers(x.to(self.layers[0].weight.dtype))
+        return answer.to(x.dtype)
+
+
+class Vae(nn.Module):
+    """The whole model; rows with a missing sensor have an encoder of their own."""
+
+    def __init__(self, shape: Shape, reach: Reach, floor: Tensor, scale: DecoderScale) -> None:
+        super().__init__()
+        self.shape = shape
+        self.whole = Encoder(shape, reach, shape.width)
+        self.partial = Encoder(shape, reach, shape.width or 128)
+        self.decode = Decoder(shape, floor, scale)
+        self.prior: StandardPrior | MixturePrior = (
+            MixturePrior(shape.components, shape.latents) if shape.components else StandardPrior(shape.latents)
+        )
+
+    def encode(self, x: Tensor, observed: Tensor) -> Gaussian:
+        """q(z|x) from the encoder that the row's pattern asks for, [n, L]."""
+        complete = observed.amin(dim=-1, keepdim=True) > 0
+        whole, partial = self.whole(x, observed), self.partial(x, observed)
+        return Gaussian(
+            torch.where(complete, whole.mean, partial.mean),
+            torch.where(complete, whole.variance, partial.variance),
+            torch.where(complete, whole.log_variance, partial.log_variance),
+        )
+
+
+@dataclass(frozen=True)
+class Elbo:
+    """The negative ELBO's parts in nats, per draw: per_sensor [..., n, D], 0 where missing, and kl [..., n]."""
+
+    per_sensor: Tensor
+    kl: Tensor
+
+    @property
+    def negative(self) -> Tensor:
+        return self.per_sensor.sum(dim=-1) + self.kl
+
+
+def elbo(vae: Vae, posterior: Gaussian, x: Tensor, observed: Tensor, noise: Tensor) -> Elbo:
+    """−ELBO = −E_q ln p(x|z) + KL(q(z|x) ‖ p(z)) of standardised x, one value a draw (Kingma & Welling 2014).
+
+    `posterior`, x, `observed` and the standard normal `noise` broadcast over an axis of draws, first or in the middle.
+    """
+    z = posterior.mean + posterior.scale * noise
+    return Elbo(-observed * vae.decode(z).log_prob(x), vae.prior.kl(posterior, z))
+
+
+def middle_extent(x: Tensor, limit: Tensor) -> Tensor:
+    """The median over sensors of |x| / limit, [n, 1]."""
+    extent = x.abs() / limit
+    return torch.topk(extent, k=extent.shape[-1] // 2 + 1, dim=-1).values[..., -1:]
+
+
+def whitened_draws(count: int, latents: int, seed: int) -> Tensor:
+    """Standard normal draws [K, L] in float64 with mean 0 and covariance I exactly: antithetic pairs, then whitened.
+
+    They make the Monte-Carlo mean exact for a decoder that is linear in z. `count` is even and at least 2·latents.
+    """
+    half = torch.randn(count // 2, latents, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    second_moment = half.mT @ half / len(half)
+    half = torch.linalg.solve_triangular(torch.linalg.cholesky(second_moment), half.mT, upper=False).mT
+    return torch.cat([half, -half])
+
+
+def draws_for(latents: int) -> int:
+    """How many constant draws a graph carries: the fewest that whiten, at least 16, in whole vectors."""
+    return max(16, VECTOR * math.ceil(2 * latents / VECTOR))
+
