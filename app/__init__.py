@@ -1,4 +1,4 @@
-"""The service: reads bundles, answers the four verbs. Imports nothing of its own, so that what stands here runs first."""
+"""The service: reads bundles, answers the four verbs. What stands here runs first."""
 
 import os
 

@@ -58,7 +58,8 @@ class Sensor(_Frozen):
 class Probe(_Frozen):
     """How closely the graphs must reproduce the answers in `probe.npz`: |Δ| ≤ absolute + relative·|value|.
 
-    Scores in nats, the value of per_sensor being its row's largest; means and scales in units of the sensor's training scale.
+    Scores in nats, the value of per_sensor being its row's largest; means and scales in units of the sensor's
+    training scale.
     """
 
     rows: Annotated[int, Field(ge=1)]

@@ -1,8 +1,8 @@
 """Scores to p-values, thresholds and alarms: split conformal ranks among held-out scores.
 
 p = (1 + #{held-out score ≥ score}) / (n + 1): at most α of healthy rows have p ≤ α when they are exchangeable with the
-held-out rows (Vovk, Gammerman & Shafer 2005; Bates et al. 2023). A row with missing sensors is ranked among the held-out
-rows scored with the same sensors missing, since every sensor that goes takes its own nats with it.
+held-out rows (Vovk, Gammerman & Shafer 2005; Bates et al. 2023). A row with missing sensors is ranked among the
+held-out rows scored with the same sensors missing, since every sensor that goes takes its own nats with it.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from app.engine import Array, Engine
-from app.errors import InvalidContent
+from app.errors import Fault, InvalidContent
 
 MAX_RATE = 0.5
 PATTERNS_KEPT = 256
@@ -22,7 +22,7 @@ PATTERNS_KEPT = 256
 
 @dataclass(frozen=True)
 class Verdict:
-    """Per row, all [n]: the p-value, the score at which an alarm begins, whether it does, and how many sensors were seen."""
+    """Per row, all [n]: its p-value, the score at which an alarm begins, whether it does, and the sensors it has."""
 
     p_value: Array
     threshold: Array
@@ -34,7 +34,7 @@ class Calibration:
     """The held-out rows of one bundle and their scores."""
 
     def __init__(self, file: Path, engine: Engine) -> None:
-        """Read `scores` [n] and `rows` [≤ 2000, D] from calibration.npz; `engine` scores the rows under other patterns."""
+        """Read `scores` [n] and `rows` [≤ 2000, D] from calibration.npz; `engine` scores these under other patterns."""
         with np.load(file, allow_pickle=False) as stored:
             self._complete: Array = np.sort(stored["scores"])
             self._rows: Array = stored["rows"]
@@ -51,10 +51,8 @@ class Calibration:
         observed = ~np.isnan(x)
         patterns, pattern_of_row = np.unique(observed, axis=0, return_inverse=True)
         if max_patterns is not None and len(patterns) > max_patterns:
-            raise InvalidContent(
-                "too-many-patterns",
-                f"The rows have {len(patterns)} different patterns of missing sensors; at most {max_patterns} a request.",
-            )
+            detail = f"found {len(patterns)} patterns of missing sensors, expected at most {max_patterns} a request"
+            raise InvalidContent("too-many-patterns", f"/rows: {detail}.", (Fault("/rows", detail),))
         p_value, threshold = np.empty(len(x)), np.empty(len(x))
         for index, pattern in enumerate(patterns):
             held_out = self._held_out(pattern.tobytes())
@@ -87,9 +85,9 @@ def alarm_threshold(held_out: Array, false_alarm_rate: float) -> float:
     attainable = (1 + np.arange(n + 1)) / (n + 1)
     allowed_above = int(np.searchsorted(attainable, false_alarm_rate, side="right"))
     if allowed_above == 0 or not false_alarm_rate <= MAX_RATE:
+        detail = f"expected between {1 / (n + 1):.6g}, one in the {n} held-out rows and this one, and {MAX_RATE}"
         raise InvalidContent(
-            "rate-out-of-range",
-            f"false_alarm_rate must be between {1 / (n + 1):.6g} (one in the {n} held-out rows and this one) and {MAX_RATE}.",
+            "rate-out-of-range", f"/false_alarm_rate: {detail}.", (Fault("/false_alarm_rate", detail),)
         )
     return float(np.nextafter(held_out[n - allowed_above], np.inf))
 

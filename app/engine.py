@@ -1,6 +1,6 @@
 """The four verbs on numpy arrays: one onnxruntime session per graph of a verified bundle.
 
-Everything statistical is inside the graphs; see models/README.md for what each takes and gives. An engine may be used from
+Everything statistical is inside the graphs; models/README.md says what each takes and gives. An engine may be used from
 several threads at once.
 """
 
@@ -174,13 +174,17 @@ def _choose_device(wanted: Literal["auto", "cpu", "cuda"], graph: Path) -> Devic
         return "cpu"
     if "CUDAExecutionProvider" not in ort.get_available_providers():
         if wanted == "cuda":
-            raise DeviceError("device 'cuda' was asked for, but this onnxruntime is built without CUDA: install nelbo[gpu]")
+            raise DeviceError(
+                "device 'cuda' was asked for, but this onnxruntime is built without CUDA: install nelbo[gpu]"
+            )
         return "cpu"
     ort.preload_dlls()
     if _open_session(graph, "cuda", threads=1).get_providers()[0] == "CUDAExecutionProvider":
         return "cuda"
     if wanted == "cuda":
-        raise DeviceError("device 'cuda' was asked for, but onnxruntime could not start CUDA: no GPU, or no CUDA libraries")
+        raise DeviceError(
+            "device 'cuda' was asked for, but onnxruntime could not start CUDA: no GPU, or no CUDA libraries"
+        )
     return "cpu"
 
 

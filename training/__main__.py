@@ -44,19 +44,27 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--name", required=True, help="the model's name")
     parser.add_argument("--out", type=Path, default=Path("models"), help="the model repository (default: models)")
     parser.add_argument("--config", type=Path, help="run.toml; its keys are in the README")
-    parser.add_argument("--drop", action="append", default=[], metavar="COLUMN", help="leave a column out; may be repeated")
-    parser.add_argument("--minutes", type=float, help="end within this time; the same seed then need not give the same bytes")
+    parser.add_argument(
+        "--drop", action="append", default=[], metavar="COLUMN", help="leave a column out; may be repeated"
+    )
+    parser.add_argument(
+        "--minutes", type=float, help="end within this time; the same seed then need not give the same bytes"
+    )
     parser.add_argument("--threads", type=int, help="of torch; the bytes depend on it (default: the cores, at most 4)")
     parser.add_argument("--resume", action="store_true", help="go on from where an interrupted run stands")
     parser.add_argument(
-        "--only-if-better", action="store_true", help="keep the newest version there is unless this one has fewer held-out nats"
+        "--only-if-better",
+        action="store_true",
+        help="keep the newest version there is unless this one has fewer held-out nats",
     )
     return parser
 
 
 def _run(told: argparse.Namespace, command: str) -> int:
     if not re.fullmatch(bundle.NAME_PATTERN, told.name):
-        raise SettingsError(f"--name is '{told.name}'; expected lower-case letters, digits, '.', '_' and '-', at most 64")
+        raise SettingsError(
+            f"--name is '{told.name}'; expected lower-case letters, digits, '.', '_' and '-', at most 64"
+        )
     config = read_config(told.config)
     config = replace(config, drop=(*config.drop, *told.drop))
     limits = Limits(told.minutes, told.threads or min(4, len(os.sched_getaffinity(0))))
@@ -78,13 +86,20 @@ def _run(told: argparse.Namespace, command: str) -> int:
 
 
 def _train(
-    readings: data.Readings, config: Config, limits: Limits, checkpoint: Checkpoint, told: argparse.Namespace, command: str
+    readings: data.Readings,
+    config: Config,
+    limits: Limits,
+    checkpoint: Checkpoint,
+    told: argparse.Namespace,
+    command: str,
 ) -> Trained | None:
     """The trained model, or None when Ctrl-C ended the run and its best is kept in the checkpoint."""
     parts = data.split(len(readings.x), config.seed, config.split)
     sensors = data.describe(readings.x[parts.train], readings.names, readings.units)
     if all(sensor.constant for sensor in sensors):
-        raise TableError(f"{readings.file}: every sensor has one value only in the rows trained on; there is no density to fit")
+        raise TableError(
+            f"{readings.file}: every sensor has one value only in the rows trained on; there is no density to fit"
+        )
     rows = standardise(readings.x[parts.train], sensors), standardise(readings.x[parts.validation], sensors)
     _announce(readings, config, sensors, parts)
     steps = {stage.name: stage.steps for stage in stages(config, limits.minutes, holes=False)}
@@ -127,10 +142,15 @@ def _announce(readings: data.Readings, config: Config, sensors: tuple[Sensor, ..
     )
     for sensor in sensors:
         if sensor.constant:
-            print(f"sensor '{sensor.name}' is always {sensor.mean:g}: outside the density, and surprising when it moves")
+            print(
+                f"sensor '{sensor.name}' is always {sensor.mean:g}: outside the density, and surprising when it moves"
+            )
     fixed = config.fixed_scale(sum(not sensor.constant for sensor in sensors))
     if fixed is not None:
-        print(f"kl_weight {config.kl_weight:g} is a decoder scale of {fixed:.4g} training scales for every sensor, at KL weight 1")
+        print(
+            f"kl_weight {config.kl_weight:g} is a decoder scale of {fixed:.4g} training scales for every sensor, "
+            "at KL weight 1"
+        )
 
 
 def _compare(engine: Engine, trained: Trained, told: argparse.Namespace) -> bool:
@@ -154,8 +174,8 @@ def _tell(written: Bundle) -> None:
     calibration = written.manifest.calibration
     low, high = calibration.realised_rate_90
     print(
-        f"{written.path}: {calibration.held_out_nats:.4f} nats a row on {calibration.rows} held-out rows; an alarm begins at "
-        f"{calibration.threshold:.4f} nats for a false-alarm rate of {calibration.false_alarm_rate:g} "
+        f"{written.path}: {calibration.held_out_nats:.4f} nats a row on {calibration.rows} held-out rows; an alarm "
+        f"begins at {calibration.threshold:.4f} nats for a false-alarm rate of {calibration.false_alarm_rate:g} "
         f"(90 % interval {low:.4f} to {high:.4f})"
     )
 

@@ -35,8 +35,8 @@ class ArrayTable:
         for row, d in np.argwhere(np.abs(x) > FLOAT32_MAX)[:1].tolist():
             place = f"{self.file}, row {row + 1}, column '{names[d]}'"
             raise TableError(
-                f"{place}: {float(x[row, d])} is beyond float32's range; expected at most ±{FLOAT32_MAX:.3g}, or NaN where "
-                f"a value is missing; leave the column out with {drop_flag} '{names[d]}'"
+                f"{place}: {float(x[row, d])} is beyond float32's range; expected at most ±{FLOAT32_MAX:.3g}, or NaN "
+                f"where a value is missing; leave the column out with {drop_flag} '{names[d]}'"
             )
         return x
 

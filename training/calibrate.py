@@ -29,7 +29,7 @@ class HeldOut:
         return HeldOut(engine.score(x).score, x[chosen])
 
     def account(self) -> bundle.Calibration:
-        """What the manifest says of it: the threshold at 1 % (or the least rate n rows allow) and what that rate is worth.
+        """What the manifest says of it: the threshold at 1 % (or the least rate that n rows allow), and its worth.
 
         On new healthy rows the threshold's false-alarm rate is Beta(k, n + 1 − k) distributed, k = ⌊rate·(n + 1)⌋
         (Vovk 2012).

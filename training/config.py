@@ -57,7 +57,9 @@ class Config:
 
     def as_json(self) -> dict[str, Any]:
         """Every key, in JSON's types, for the manifest."""
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in dataclasses.asdict(self).items()}
+        return {
+            key: list(value) if isinstance(value, tuple) else value for key, value in dataclasses.asdict(self).items()
+        }
 
 
 def read_config(path: Path | None) -> Config:

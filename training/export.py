@@ -1,4 +1,4 @@
-"""A trained model to a bundle: written whole beside the others, compared with torch, read back with app, renamed into place."""
+"""A trained model to a bundle: written whole, compared with torch, read back with app, renamed into place."""
 
 import tempfile
 from collections.abc import Callable
@@ -119,6 +119,6 @@ def _require_parity(engine: Engine, torch_model: TorchModel, trained: Trained) -
     name, excess = engine.answers(proof.x, proof.noise).worst(proof.answers, sensor_scale, PROBE)
     if not excess <= 0:
         raise ExportError(
-            f"onnxruntime's {name} differs from torch's by {excess:.3g} more than {PROBE.absolute} + {PROBE.relative}·|value| "
-            f"on {COMPARED_ROWS} rows; nothing was exported"
+            f"onnxruntime's {name} differs from torch's by {excess:.3g} more than "
+            f"{PROBE.absolute} + {PROBE.relative}·|value| on {COMPARED_ROWS} rows; nothing was exported"
         )

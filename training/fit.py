@@ -1,4 +1,4 @@
-"""Gradient descent on the negative ELBO: first the density of rows as they are, then the encoder of rows with missing sensors."""
+"""Gradient descent on the negative ELBO: one stage at a time, stopped by held-out rows."""
 
 import copy
 import math
@@ -52,7 +52,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Stage:
-    """One descent: what it is called, which parameters move, which encoder is asked, which sensors it hides, how long."""
+    """One descent: its name, which parameters move, which encoder is asked, which sensors it hides, how long."""
 
     name: str
     moving: Callable[[Vae], nn.Module]
@@ -117,9 +117,7 @@ def start(vae: Vae, stage: Stage, seed: int) -> Descent:
     return Descent(vae, copy.deepcopy(vae), optimiser, torch.Generator().manual_seed(seed))
 
 
-def descend(
-    descent: Descent, stage: Stage, train: Rows, validation: Rows, report: Callable[[Descent], None]
-) -> Vae:
+def descend(descent: Descent, stage: Stage, train: Rows, validation: Rows, report: Callable[[Descent], None]) -> Vae:
     """Run `stage` to its end and return the averaged model that did best on the validation rows.
 
     `report` is told after every evaluation, and may keep the descent's state.
@@ -199,7 +197,9 @@ def mean_nats(vae: Vae, stage: Stage, rows: Rows) -> float:
     rows = rows.take(torch.linspace(0, len(rows) - 1, min(len(rows), VALIDATION_ROWS)).long())
     total = 0.0
     for x, observed in zip(rows.x.split(1024), rows.observed.split(1024), strict=True):
-        total += elbo(vae, stage.encode(vae, x, observed), x, observed, noise).negative.mean(dim=0).double().sum().item()
+        total += (
+            elbo(vae, stage.encode(vae, x, observed), x, observed, noise).negative.mean(dim=0).double().sum().item()
+        )
     return total / len(rows)
 
 

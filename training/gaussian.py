@@ -1,4 +1,4 @@
-"""A diagonal normal distribution, and the elementwise functions whose bits must not depend on a row's place in the batch."""
+"""A diagonal normal distribution, and elementwise functions whose bits do not depend on a row's place in the batch."""
 
 import math
 from collections.abc import Callable
@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 VECTOR = 4
-"""onnxruntime's exp and log take this many values at a time, at most, and the rest of an array with other instructions."""
+"""onnxruntime's exp and log take at most this many values at a time, and the rest of an array one by one."""
 
 
 @dataclass(frozen=True)
 class Gaussian:
-    """N(mean, diag variance), all [..., N]; the log variance is kept beside it, since each caller has one of the two first."""
+    """N(mean, diag variance), all [..., N]; with the log variance, since each caller has one of the two first."""
 
     mean: Tensor
     variance: Tensor
@@ -53,7 +53,7 @@ def symlog(x: Tensor) -> Tensor:
 
 
 def _steadily(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """Arrays of rows [n, N] are computed in VECTOR copies, so that none is in the odd remainder; others have K draws, a multiple."""
+    """Rows [n, N] are computed in VECTOR copies, so that none is in the remainder; others have K draws, a multiple."""
     if x.dim() != 2:
         return function(x)
     return function(x[:, None, :].expand(-1, VECTOR, -1))[:, 0, :]

@@ -1,46 +1,23 @@
-"""The four questions as modules with float64 at their boundary: what is exported, and torch's own answers to compare with.
+"""The four questions as modules with float64 at their boundary: what is exported, and what it is compared with.
 
-Standardisation, masking, the posterior draws, the density, its Jacobian Σ ln scale and the sensors that never moved are all
-in here, so that nothing outside has a formula to get wrong. Shapes: n rows, D sensors, A of them in the density, L latents.
+Standardisation, masking, the posterior draws, the density, its Jacobian Σ ln scale and the sensors that never moved are
+all in here, so that nothing outside has a formula to get wrong. Shapes: n rows, D sensors, A of them in the density,
+L latents.
 """
 
 import copy
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from app.bundle import Sensor
+from training.gaussian import Gaussian
 from training.sums import mean_over_draws, total
 from training.vae import Hidden, Vae, draws_for, elbo, whitened_draws
 
 CONSTANT_NATS = 0.5
 """A sensor that never moved costs ½ ((x − value) / scale)² nats: nothing at rest, and no density is bought by it."""
-
-
-@dataclass(frozen=True)
-class Plant:
-    """The sensors' numbers as float64 tensors: where they rest, their scale, and which of them are in the density."""
-
-    mean: Tensor
-    scale: Tensor
-    active: Tensor
-    constant: Tensor
-    order: Tensor
-    """Takes (active…, constant…) columns back to the sensors' order."""
-
-    @staticmethod
-    def of(sensors: tuple[Sensor, ...]) -> "Plant":
-        moves = np.array([not sensor.constant for sensor in sensors])
-        active, constant = np.flatnonzero(moves), np.flatnonzero(~moves)
-        return Plant(
-            torch.tensor([sensor.mean for sensor in sensors], dtype=torch.float64),
-            torch.tensor([sensor.scale for sensor in sensors], dtype=torch.float64),
-            torch.tensor(active),
-            torch.tensor(constant),
-            torch.tensor(np.argsort(np.concatenate([active, constant]))),
-        )
 
 
 def in_double(vae: Vae) -> Vae:
@@ -55,15 +32,28 @@ def in_double(vae: Vae) -> Vae:
 class Graphs(nn.Module):
     """The model with its sensors and its constant draws: what every question shares."""
 
+    mean: Tensor
+    scale: Tensor
+    active: Tensor
+    constant: Tensor
+    order: Tensor
+    """Takes (active…, constant…) columns back to the sensors' order."""
+    noise: Tensor
+    prior_mean: Tensor
+    prior_scale: Tensor
+
     def __init__(self, vae: Vae, sensors: tuple[Sensor, ...]) -> None:
         super().__init__()
         self.vae = in_double(vae)
-        plant = Plant.of(sensors)
-        self.sensors = len(sensors)
         self.latents = vae.shape.latents
         self.draws = draws_for(self.latents)
-        for name, value in vars(plant).items():
-            self.register_buffer(name, value)
+        rests = np.array([sensor.constant for sensor in sensors])
+        active, constant = np.flatnonzero(~rests), np.flatnonzero(rests)
+        self.register_buffer("mean", torch.tensor([sensor.mean for sensor in sensors], dtype=torch.float64))
+        self.register_buffer("scale", torch.tensor([sensor.scale for sensor in sensors], dtype=torch.float64))
+        self.register_buffer("active", torch.tensor(active))
+        self.register_buffer("constant", torch.tensor(constant))
+        self.register_buffer("order", torch.tensor(np.argsort(np.concatenate([active, constant]))))
         self.register_buffer("noise", whitened_draws(self.draws, self.latents, seed=0))
         prior_mean, prior_scale = self.vae.prior.moments()
         self.register_buffer("prior_mean", prior_mean.detach().clone())
@@ -98,12 +88,12 @@ class Encode(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         g = self.graphs
         standardised, observed = g.standardised(x)
-        posterior = g.vae.encode(g.moving(standardised), g.moving(observed))
+        posterior: Gaussian = g.vae.encode(g.moving(standardised), g.moving(observed))
         return (posterior.mean - g.prior_mean) / g.prior_scale, posterior.scale / g.prior_scale
 
 
 class Reconstruct(nn.Module):
-    """x [n, D] → mean, scale [n, D]: moments of the decoder's mixture over the posterior draws, in the sensors' units."""
+    """x [n, D] → mean, scale [n, D]: moments of the decoder over the posterior draws, in the sensors' units."""
 
     def __init__(self, graphs: Graphs) -> None:
         super().__init__()
@@ -112,7 +102,7 @@ class Reconstruct(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         g = self.graphs
         standardised, observed = g.standardised(x)
-        posterior = g.vae.encode(g.moving(standardised), g.moving(observed))
+        posterior: Gaussian = g.vae.encode(g.moving(standardised), g.moving(observed))
         decoded = g.vae.decode(posterior.mean[:, None, :] + posterior.scale[:, None, :] * g.noise)
         mean = mean_over_draws(decoded.mean)
         variance = mean_over_draws(decoded.variance + (decoded.mean - mean[:, None, :]).square())
@@ -152,11 +142,10 @@ class Score(nn.Module):
         g = self.graphs
         standardised, observed = g.standardised(x)
         active, seen = g.moving(standardised), g.moving(observed)
-        posterior = g.vae.encode(active, seen)
+        posterior: Gaussian = g.vae.encode(active, seen)
         per_draw = elbo(g.vae, posterior.for_draws(), active[:, None, :], seen[:, None, :], g.noise)
         density = mean_over_draws(per_draw.per_sensor) + seen * g.scale[g.active].log()
         moved = g.resting(observed) * CONSTANT_NATS * g.resting(standardised).square()
         per_sensor = g.in_order(density, moved)
         kl = mean_over_draws(per_draw.kl[:, :, None])[:, 0] * seen.amax(dim=-1)  # nothing observed, nothing learnt
         return total(per_sensor) + kl, kl, per_sensor
-

@@ -1,7 +1,7 @@
 """Probabilistic PCA in closed form: where every VAE starts, so that the network must only add to it.
 
-Tipping & Bishop 1999: W = U (Λ − σ²)^½ with σ² the mean of the discarded eigenvalues; the posterior's covariance is then
-diagonal, σ² (WᵀW + σ²)⁻¹, so a diagonal q(z|x) is exact.
+Tipping & Bishop 1999: W = U (Λ − σ²)^½ with σ² the mean of the discarded eigenvalues; the posterior's covariance is
+then diagonal, σ² (WᵀW + σ²)⁻¹, so a diagonal q(z|x) is exact.
 """
 
 import torch

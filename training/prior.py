@@ -12,6 +12,9 @@ from training.sums import log_sum_exp, total
 class StandardPrior(nn.Module):
     """p(z) = N(0, I)."""
 
+    mean: Tensor
+    scale: Tensor
+
     def __init__(self, latents: int) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(latents))
@@ -73,6 +76,10 @@ class MixturePrior(nn.Module):
 
 class PriorSampler(nn.Module):
     """Standard normal noise [n, 1 + L] → z [n, L]: the first column picks the component by its normal quantile."""
+
+    means: Tensor
+    scales: Tensor
+    edges: Tensor
 
     def __init__(self, means: Tensor, scales: Tensor, weights: Tensor) -> None:
         super().__init__()

@@ -16,7 +16,12 @@ class Progress:
 
     def __init__(self, steps: dict[str, int]) -> None:
         """`steps` is how many each stage may take, by its name."""
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[nats]}"), TimeRemainingColumn())
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[nats]}"),
+            TimeRemainingColumn(),
+        )
         self._bars = Bars(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty())
         self._tasks: dict[str, TaskID] = {
             stage: self._bars.add_task(stage, total=total, nats="") for stage, total in steps.items()
@@ -26,7 +31,9 @@ class Progress:
         self._bars.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._bars.stop()
 
     def tell(self, evaluation: Evaluation) -> None:

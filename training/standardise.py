@@ -10,7 +10,7 @@ from training.fit import Rows
 from training.vae import Reach, middle_extent
 
 GRID = 2.0**-14
-"""Training values are rounded to this many training scales, far under any decoder scale: other units, same bits, same model."""
+"""Training values are rounded to this many training scales, far under any decoder scale: other units, same bits."""
 SCALE_FLOOR = 0.01
 """The decoder's scale is never below this many training scales."""
 RESOLUTION_CEILING = 0.1

@@ -1,4 +1,4 @@
-"""Sums as matrix products: onnxruntime keeps a row's bits whatever the batch in these, and not in its float64 ReduceSum."""
+"""Sums as matrix products: onnxruntime keeps a row's bits in these whatever the batch, not in a float64 ReduceSum."""
 
 import torch
 from torch import Tensor

@@ -110,7 +110,7 @@ def _hide_nothing(observed: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _hide_some(observed: Tensor, generator: torch.Generator) -> Tensor:
-    """1 where a sensor stays seen: every second row loses one sensor, the others each with a rate of their own up to 0.6."""
+    """1 where a sensor stays seen: every second row loses one, the others each with a rate of their own up to 0.6."""
     chance = torch.rand(observed.shape, generator=generator)
     rate = 0.6 * torch.rand(len(observed), 1, generator=generator)
     each = (chance >= rate).float()

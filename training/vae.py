@@ -1,8 +1,8 @@
 """A VAE with a Gaussian decoder on standardised sensors: q(z|x), p(x|z), and how x enters the network.
 
-Shapes: n rows, D sensors (those that moved in training), L latents, K posterior draws. x is standardised, 0 where a sensor is
-missing; `observed` is 1 where it is not. Linear parts keep the dtype of x (float64 in an exported graph), the hidden layers
-their own (float32).
+Shapes: n rows, D sensors (those that moved in training), L latents, K posterior draws. x is standardised, 0 where a
+sensor is missing; `observed` is 1 where it is not. Linear parts keep the dtype of x (float64 in an exported graph), the
+hidden layers their own (float32).
 """
 
 import math
@@ -14,22 +14,23 @@ from torch import Tensor, nn
 
 from training.gaussian import VECTOR, Gaussian, exp, log, symlog
 from training.prior import MixturePrior, StandardPrior
+from training.sums import total
 
 LOG_SCALE_RANGE = 4.0
 """A decoder's scale moves within e^±4 around the sensor's own constant scale."""
 LATENT_LOG_SCALE = (-7.0, 1.0)
 """Bounds of q(z|x)'s log scale; latents start with scale 1 under the prior, and no posterior need be much wider."""
-LATENT_REACH = 10.0
-"""The decoder's hidden layers see latents up to here, far beyond any healthy row's, so that float32 serves far rows too."""
+LATENT_REACH = 3.0
+"""The decoder's hidden layers see z no further out than this many √L, where healthy rows lie near one √L."""
 
 
 @dataclass(frozen=True)
 class Reach:
     """How far the encoder looks, in training scales, so that its answer freezes along every ray out of the data.
 
-    `limit` [D] is beyond every value trained on, `typical` beyond every training row's middle |x| / limit. A faulty sensor
-    is cut at its limit and leaves the others' evidence whole; a row whose middle sensor is out is shrunk as one. With q(z|x)
-    frozen the score grows as the squared distance, whatever the decoder's scale does.
+    `limit` [D] is beyond every value trained on, `typical` beyond every training row's middle |x| / limit. A faulty
+    sensor is cut at its limit and leaves the others' evidence whole; a row whose middle sensor is out is shrunk as one.
+    With q(z|x) frozen the score grows as the squared distance, whatever the decoder's scale does.
     """
 
     limit: Tensor
@@ -57,7 +58,9 @@ class DecoderScale:
 
 
 class Encoder(nn.Module):
-    """q(z|x) = N(mean, diag scale²), a linear map of the bounded x plus hidden layers that see its symlog and the mask."""
+    """q(z|x) = N(mean, diag scale²), a linear map of the bounded x plus hidden layers on its symlog and the mask."""
+
+    limit: Tensor
 
     def __init__(self, shape: Shape, reach: Reach, width: int) -> None:
         super().__init__()
@@ -86,7 +89,9 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """p(x|z) = N(mean, diag scale²): a linear mean and a constant scale per sensor, plus hidden layers that bend both."""
+    """p(x|z) = N(mean, diag scale²): a linear mean and a constant scale a sensor, plus hidden layers that bend both."""
+
+    floor_variance: Tensor
 
     def __init__(self, shape: Shape, floor: Tensor, scale: DecoderScale) -> None:
         super().__init__()
@@ -99,9 +104,10 @@ class Decoder(nn.Module):
         self.hidden = Hidden(shape.latents, 2 * shape.sensors, shape.width) if shape.width else None
 
     def forward(self, z: Tensor) -> Gaussian:
-        mean, log_scale = z @ self.linear + self.offset, self.log_scale
+        mean: Tensor = z @ self.linear + self.offset
+        log_scale: Tensor = self.log_scale
         if self.hidden is not None:
-            mean_correction, bend = self.hidden(z.clamp(-LATENT_REACH, LATENT_REACH)).chunk(2, dim=-1)
+            mean_correction, bend = self.hidden(within_reach(z)).chunk(2, dim=-1)
             mean = mean + mean_correction
             if self.scale.kind == "free":
                 log_scale = log_scale + LOG_SCALE_RANGE * torch.tanh(bend / LOG_SCALE_RANGE)
@@ -111,18 +117,17 @@ class Decoder(nn.Module):
 
 
 class Hidden(nn.Module):
-    """Two hidden SiLU layers in their own dtype; the last layer starts at zero, so that the linear model comes first."""
+    """Two hidden SiLU layers in their own dtype; the last layer starts at zero, so the linear model comes first."""
 
     def __init__(self, inputs: int, outputs: int, width: int) -> None:
         super().__init__()
-        self.layers = nn.Sequential(
-            nn.Linear(inputs, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, outputs)
-        )
-        nn.init.zeros_(self.layers[-1].weight)
-        nn.init.zeros_(self.layers[-1].bias)
+        last = nn.Linear(width, outputs)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.layers = nn.Sequential(nn.Linear(inputs, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), last)
 
     def forward(self, x: Tensor) -> Tensor:
-        answer: Tensor = self.layers(x.to(self.layers[0].weight.dtype))
+        answer: Tensor = self.layers(x.to(next(self.parameters()).dtype))
         return answer.to(x.dtype)
 
 
@@ -171,6 +176,13 @@ def elbo(vae: Vae, posterior: Gaussian, x: Tensor, observed: Tensor, noise: Tens
     return Elbo(-observed * vae.decode(z).log_prob(x), vae.prior.kl(posterior, z))
 
 
+def within_reach(z: Tensor) -> Tensor:
+    """z [..., L], drawn in to LATENT_REACH·√L where it is further out."""
+    reach = LATENT_REACH * math.sqrt(z.shape[-1])
+    norm = total(z.square()).clamp(min=reach**2).sqrt()
+    return z * (reach / norm.unsqueeze(-1))
+
+
 def middle_extent(x: Tensor, limit: Tensor) -> Tensor:
     """The median over sensors of |x| / limit, [n, 1]."""
     extent = x.abs() / limit
@@ -191,4 +203,3 @@ def whitened_draws(count: int, latents: int, seed: int) -> Tensor:
 def draws_for(latents: int) -> int:
     """How many constant draws a graph carries: the fewest that whiten, at least 16, in whole vectors."""
     return max(16, VECTOR * math.ceil(2 * latents / VECTOR))
-

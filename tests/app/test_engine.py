@@ -31,7 +31,7 @@ def test_score_is_kl_plus_the_sum_over_sensors(plant_engine: Engine) -> None:
 
 
 def test_score_of_the_planted_optimum_is_the_closed_form(plant_engine: Engine, plant: Bundle) -> None:
-    """A linear model at the probabilistic-PCA optimum scores the exact Gaussian negative log-likelihood in raw units."""
+    """A linear model at the probabilistic-PCA optimum scores the exact negative log-likelihood in raw units."""
     train, x = plant_rows(2000, seed=1)[:, :3], plant_rows(1000, seed=6)
     mean, scale = train.mean(axis=0), train.std(axis=0)
     values, vectors = np.linalg.eigh(np.corrcoef(train.T))

@@ -1,0 +1,50 @@
+# The serving image: Debian's own Python, the app, onnxruntime and the models. No torch, no pip, no compiler.
+# A release names its base by digest: --build-arg BASE=debian:bookworm-slim@sha256:…
+ARG BASE=debian:bookworm-slim
+
+FROM ${BASE} AS builder
+RUN apt-get update && apt-get install --yes --no-install-recommends python3 python3-pip
+WORKDIR /build
+COPY pyproject.toml README.md LICENSE ./
+COPY app app
+# --prefix makes Debian's pip write below local/, where Debian's Python looks once this is copied to /usr/local.
+# Deleted: every command but nelbo; tests, sources and headers; onnxruntime's tools for making models, and its library for
+# programs in C, which its Python module has a copy of inside. Bytecode is made here, where the file system can be written.
+RUN python3 -m pip install --no-cache-dir --no-compile --prefix /install '.[cpu]' \
+ && cd /install/local \
+ && find bin -type f ! -name nelbo -delete \
+ && cd lib/python3*/dist-packages \
+ && find . -type d -name tests -prune -exec rm -rf {} + \
+ && find . -type f -regex '.*\.\(pyx\|pxd\|pxi\|pyi\|c\|h\|a\)' -delete \
+ && rm -rf onnxruntime/transformers onnxruntime/quantization onnxruntime/tools onnxruntime/capi/libonnxruntime.so.* \
+ && python3 -m compileall -q --invalidation-mode unchecked-hash .
+
+FROM ${BASE}
+ARG REVISION=unknown
+ARG VERSION=0.1.0
+LABEL org.opencontainers.image.title="nelbo" \
+      org.opencontainers.image.description="Scores sensor vectors by how surprising they are" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.version="${VERSION}"
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends python3 \
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin /var/log/*
+COPY --from=builder /install/local /usr/local
+COPY models /srv/models
+ENV NELBO_HOST=0.0.0.0 \
+    NELBO_MODELS=/srv/models \
+    ORT_DISABLE_TELEMETRY=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1
+USER 10001:10001
+WORKDIR /srv
+EXPOSE 8000
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["python3", "-c", "\
+import http.client, os, sys; \
+connection = http.client.HTTPConnection('127.0.0.1', int(os.environ.get('NELBO_PORT', '8000')), timeout=4); \
+connection.request('GET', '/health/ready'); \
+sys.exit(connection.getresponse().status != 200)"]
+ENTRYPOINT ["nelbo"]
+CMD ["serve"]

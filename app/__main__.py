@@ -1,0 +1,115 @@
+"""The command line: nelbo serve, nelbo score, nelbo inspect."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from app.errors import NelboError
+from app.inspection import describe
+from app.repository import open_model, open_repository
+from app.scoring import score_file
+from app.settings import Settings
+from app.verbs import default_rate
+
+REFUSED = 1
+CANNOT_START = 3
+PIPE_CLOSED = 141
+INTERRUPTED = 130
+"""These two are what a shell reports of a program that the signal ended: 128 and its number."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit status: 0, 1 for what nelbo refuses, 3 for a service that cannot start."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except NelboError as error:
+        print(f"nelbo: {error}", file=sys.stderr)
+        return CANNOT_START if options.run is _serve else REFUSED
+    except BrokenPipeError:
+        # Python writes what is left once more when it ends, and would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from app.main import serve  # score and inspect start without the web framework
+
+    return serve(_settings(options, "models", "model", "host", "port", "device"))
+
+
+def _score(options: argparse.Namespace) -> int:
+    model = open_repository(_settings(options, "models", "model", "device")).default
+    rate = default_rate(model) if options.false_alarm_rate is None else options.false_alarm_rate
+    score_file(options.file, options.out, model, rate, options.explain)
+    return 0
+
+
+def _inspect(options: argparse.Namespace) -> int:
+    # Resolved, because a bundle is checked against the names of the folders it is in.
+    print(describe(open_model(options.bundle.resolve(), _settings(options, "device"))), flush=True)
+    return 0
+
+
+def _settings(options: argparse.Namespace, *names: str) -> Settings:
+    return Settings(**{name: getattr(options, name) for name in names if getattr(options, name) is not None})
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="nelbo",
+        description="Scores sensor vectors by how surprising they are.",
+        epilog="Every setting of the service is an environment variable NELBO_…; a flag wins over it.",
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    serve = commands.add_parser("serve", help="answer over HTTP", description="Answer over HTTP.")
+    _add_repository(serve)
+    serve.add_argument("--host", help="address to listen at (NELBO_HOST, default 127.0.0.1)")
+    serve.add_argument("--port", help="port to listen at (NELBO_PORT, default 8000)")
+    serve.set_defaults(run=_serve)
+    _add_score(commands.add_parser("score", help="score a table", description=_SCORE))
+    inspect = commands.add_parser("inspect", help="verify a bundle and show its manifest", description=_INSPECT)
+    inspect.add_argument("bundle", type=Path, metavar="BUNDLE", help="a folder <models>/<name>/<version>")
+    _add_device(inspect)
+    inspect.set_defaults(run=_inspect)
+    return parser
+
+
+_SCORE = (
+    "Writes the rows of a table with the columns score, p_value and alarm added. All other columns pass through; text "
+    "keeps its delimiter and its decimal mark."
+)
+_INSPECT = (
+    "Verifies a bundle's hashes, signatures and probe, and shows its manifest; exits with 1 when it must not be served."
+)
+
+
+def _add_score(score: argparse.ArgumentParser) -> None:
+    score.add_argument("file", type=Path, metavar="FILE", help="delimited text with a header line, or .parquet")
+    score.add_argument("-o", "--out", type=Path, metavar="OUT", help="file to write; text goes to stdout without it")
+    score.add_argument("--explain", action="store_true", help="add kl and nats:<sensor>, which sum to the score")
+    score.add_argument(
+        "--false-alarm-rate", type=float, metavar="RATE", help="share of healthy rows that may alarm (default 0.01)"
+    )
+    _add_repository(score)
+    score.set_defaults(run=_score)
+
+
+def _add_repository(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--models", help="the model repository (NELBO_MODELS, default models)")
+    command.add_argument(
+        "--model", metavar="NAME[@VERSION]", help="the model to use (NELBO_MODEL, default the only one)"
+    )
+    _add_device(command)
+
+
+def _add_device(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--device", metavar="auto|cpu|cuda", help="what computes (NELBO_DEVICE, default auto)")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,63 @@
+"""Around every request: its id, its line in the log, its place in the metrics, an answer to what nobody expected."""
+
+import logging
+import re
+import secrets
+import time
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.metrics import Metrics
+from app.problems import problem
+
+REQUEST_ID = "X-Request-ID"
+_SANE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
+
+log = logging.getLogger("nelbo.access")
+
+
+class Access:
+    """The outermost ASGI layer."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = _request_id(scope)
+        scope.setdefault("state", {})["request_id"] = request_id
+        started, status = time.perf_counter(), 0
+
+        async def identified(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)[REQUEST_ID] = request_id
+            await send(message)
+
+        try:
+            await self._app(scope, receive, identified)
+        except Exception:
+            log.exception("request_id=%s failed", request_id)
+            if status:  # half of an answer is out; only closing the connection can tell that it is not whole
+                raise
+            response = problem(500, "internal-error", "This is a fault of the service; its log has more.", request_id)
+            await response(scope, receive, identified)
+        self._tell(scope, request_id, status, time.perf_counter() - started)
+
+    def _tell(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        route = getattr(scope.get("route"), "path", "unmatched")
+        self._metrics.count_request(method, route, status, seconds)
+        code = scope["state"].get("code", "-")
+        log.info("request_id=%s %s %s %d %s %.1fms", request_id, method, route, status, code, 1000 * seconds)
+
+
+def _request_id(scope: Scope) -> str:
+    given = Headers(scope=scope).get(REQUEST_ID, "")
+    return given if _SANE_ID.fullmatch(given) else secrets.token_hex(16)

@@ -1,0 +1,201 @@
+"""What the service tells about itself and its models."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from app.calibration import MAX_RATE
+from app.repository import Model, Repository
+from app.schemas import Wire
+from app.settings import Settings
+from app.verbs import default_rate, least_rate, most_explained, most_samples
+
+
+class SensorInfo(Wire):
+    """One sensor, as training saw it, in its unit."""
+
+    name: str
+    unit: str | None
+    mean: float
+    scale: float
+    min: float
+    max: float
+    resolution: float
+    constant: bool
+
+
+class CalibrationInfo(Wire):
+    """The held-out rows that p-values are ranks among."""
+
+    rows: int
+    false_alarm_rate: Annotated[float, Field(description="The rate that `threshold` was set for")]
+    threshold: Annotated[float, Field(description="The score at which an alarm begins for a complete row")]
+    realised_rate_90: Annotated[
+        tuple[float, float], Field(description="90 % interval of the rate that it has on new healthy rows")
+    ]
+    held_out_nats: Annotated[float, Field(description="Mean score of the held-out rows")]
+
+
+class FalseAlarmRateInfo(Wire):
+    """Which false-alarm rates may be asked for."""
+
+    least: float
+    most: float
+    default: float
+
+
+class DataInfo(Wire):
+    """What was trained on."""
+
+    file: str
+    sha256: str
+    attribution: Annotated[str | None, Field(description="Source and licence, as told at training")]
+
+
+class Limits(Wire):
+    """What one request may ask of this model."""
+
+    body_bytes: int
+    rows: int
+    explained_rows: int
+    sampled_rows: int
+    patterns: int
+    false_alarm_rate: FalseAlarmRateInfo
+
+
+class ModelInfo(Wire):
+    """One version of a model: the manifest's public part, and the limits."""
+
+    name: str
+    version: int
+    versions: list[int]
+    default: bool
+    device: Literal["cpu", "cuda"]
+    bundle: Annotated[str, Field(description="SHA-256 of the bundle's SHA256SUMS")]
+    sensors: list[SensorInfo]
+    latent_size: int
+    decoder: str
+    decoder_scale: str
+    prior: str
+    draws: int
+    calibration: CalibrationInfo
+    data: DataInfo
+    limits: Limits
+
+
+class ModelSummary(Wire):
+    """One model that is served."""
+
+    name: str
+    version: Annotated[int, Field(description="The version that answers where none is named")]
+    versions: list[int]
+    default: Annotated[bool, Field(description="Whether this model answers at the root")]
+    device: Literal["cpu", "cuda"]
+
+
+class Models(Wire):
+    """Every model that is served."""
+
+    models: list[ModelSummary]
+
+
+class Links(Wire):
+    """Where to go on."""
+
+    docs: str
+    openapi: str
+    models: str
+    live: str
+    ready: str
+    metrics: str
+
+
+class ServiceInfo(Wire):
+    """What answers here."""
+
+    name: Literal["nelbo"]
+    version: str
+    model: Annotated[str, Field(description="The model that answers at the root")]
+    model_version: int
+    docs: str
+    links: Links
+
+
+class Health(Wire):
+    """That the service lives, or is ready."""
+
+    status: Literal["live", "ready"]
+
+
+def service_info(repository: Repository, version: str) -> ServiceInfo:
+    """Name, version, and where to go on."""
+    default = repository.default.manifest
+    return ServiceInfo(
+        name="nelbo",
+        version=version,
+        model=default.name,
+        model_version=default.version,
+        docs="/docs",
+        links=Links(
+            docs="/docs",
+            openapi="/openapi.json",
+            models="/models",
+            live="/health/live",
+            ready="/health/ready",
+            metrics="/metrics",
+        ),
+    )
+
+
+def models(repository: Repository) -> Models:
+    """Every model, with the version that answers where none is named."""
+    return Models(models=[_summary(name, repository) for name in repository.models])
+
+
+def model_info(model: Model, repository: Repository, settings: Settings) -> ModelInfo:
+    """The manifest's public part, and the limits."""
+    manifest = model.manifest
+    return ModelInfo(
+        name=manifest.name,
+        version=manifest.version,
+        versions=sorted(repository.models[manifest.name]),
+        default=model is repository.default,
+        device=model.engine.device,
+        bundle=model.bundle.digest,
+        sensors=[SensorInfo(**sensor.model_dump()) for sensor in manifest.sensors],
+        latent_size=manifest.latent_size,
+        decoder=manifest.decoder,
+        decoder_scale=manifest.decoder_scale,
+        prior=manifest.prior,
+        draws=manifest.draws,
+        calibration=CalibrationInfo(**manifest.calibration.model_dump()),
+        data=_data(model),
+        limits=_limits(model, settings),
+    )
+
+
+def _summary(name: str, repository: Repository) -> ModelSummary:
+    model = repository.get(name)
+    return ModelSummary(
+        name=name,
+        version=model.manifest.version,
+        versions=sorted(repository.models[name]),
+        default=name == repository.default.manifest.name,
+        device=model.engine.device,
+    )
+
+
+def _data(model: Model) -> DataInfo:
+    said = model.manifest.provenance
+    return DataInfo(file=said.data, sha256=said.data_sha256, attribution=said.attribution)
+
+
+def _limits(model: Model, settings: Settings) -> Limits:
+    return Limits(
+        body_bytes=settings.max_body_bytes,
+        rows=settings.max_rows,
+        explained_rows=most_explained(model, settings),
+        sampled_rows=most_samples(model, settings),
+        patterns=settings.max_patterns,
+        false_alarm_rate=FalseAlarmRateInfo(least=least_rate(model), most=MAX_RATE, default=default_rate(model)),
+    )

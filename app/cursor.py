@@ -1,0 +1,126 @@
+"""A cursor over text that is known to be JSON: it goes from token to token and builds nothing."""
+
+import itertools
+import math
+import re
+from collections.abc import Iterator
+
+import msgspec
+
+from app.errors import Fault, MalformedBody
+
+_TOKEN = re.compile(r'[ \t\r\n]*([\[\]{}:,]|"(?:[^"\\]++|\\.)*+"|[^\s\[\]{}:,"]+)')
+_FLAT = re.compile(r"[ \t\r\n]*[\[{][^\[\]{}]*[\]}]")
+_REST_OF_FLAT_ARRAY = re.compile(r'[^\[\]{}"]*\]')
+_SYNTAX = msgspec.json.Decoder(msgspec.Raw)
+
+Scalar = bool | int | float | str | None
+
+
+class Cursor:
+    """Where a reading of a JSON text stands."""
+
+    def __init__(self, body: bytes) -> None:
+        """Stand before the first token of `body`.
+
+        Raises:
+            MalformedBody: `invalid-json`, when it is not JSON in UTF-8.
+        """
+        self._text = _checked(body)
+        self._at = 0
+
+    def next(self) -> str:
+        """The next token: a bracket, a comma, a colon, or a whole number, literal or string as it is written."""
+        token = _TOKEN.match(self._text, self._at)
+        assert token is not None, "the text was found to be JSON"
+        self._at = token.end()
+        return token[1]
+
+    def names(self, pointer: str) -> Iterator[str]:
+        """The names in an object whose brace was just read; whoever asks reads each value.
+
+        Raises:
+            MalformedBody: `duplicate-key`.
+        """
+        seen: set[str] = set()
+        token = self.next()
+        while token != "}":
+            name = str(msgspec.json.decode(self.next() if token == "," else token))
+            if name in seen:
+                raise _malformed("duplicate-key", below(pointer, name), "this name was given before in the same object")
+            seen.add(name)
+            self.next()
+            yield name
+            token = self.next()
+
+    def items(self) -> Iterator[int]:
+        """The indices in an array whose bracket was just read; whoever asks reads each item."""
+        start = self._at
+        if self.next() == "]":
+            return
+        self._at = start
+        for index in itertools.count():
+            yield index
+            if self.next() == "]":
+                return
+
+    def flat_value(self) -> str | None:
+        """The array or object that comes next, where it holds no other; the cursor stays."""
+        flat = _FLAT.match(self._text, self._at)
+        return None if flat is None else flat[0]
+
+    def pass_by(self, text: str) -> None:
+        """Go behind `text`, which comes next."""
+        self._at += len(text)
+
+    def rest_of_flat_array(self) -> str | None:
+        """What is left of an array up to its closing bracket, where only numbers and literals are left."""
+        rest = _REST_OF_FLAT_ARRAY.match(self._text, self._at)
+        return None if rest is None else rest[0]
+
+
+def below(pointer: str, name: str) -> str:
+    """The RFC 6901 pointer to a member; of a name, which may not be ours and may be long, it tells 64 characters."""
+    return f"{pointer}/{name[:64].replace('~', '~0').replace('/', '~1')}"
+
+
+def number(pointer: str, token: str) -> float:
+    """The double that a number's token stands for.
+
+    Raises:
+        MalformedBody: `invalid-json`, when there is no such double.
+    """
+    value = float(token)
+    if math.isinf(value):
+        raise _malformed("invalid-json", pointer, "this number is beyond the range of an IEEE double")
+    return value
+
+
+def scalar(pointer: str, token: str) -> Scalar:
+    """The plain value that a token stands for; a string stays as it is written."""
+    named: dict[str, bool | None] = {"true": True, "false": False, "null": None}
+    if token in named:
+        return named[token]
+    if token[0] == '"':
+        return token
+    value = number(pointer, token)
+    # Twenty digits are beyond every integer that is asked for, and Python refuses to read thousands of them.
+    return int(token) if len(token) < 20 and token.removeprefix("-").isdigit() else value
+
+
+def _malformed(code: str, pointer: str, detail: str) -> MalformedBody:
+    return MalformedBody(code, f"{pointer}: {detail}.", (Fault(pointer, detail),))
+
+
+def _checked(body: bytes) -> str:
+    try:
+        _SYNTAX.decode(body)
+        return body.decode("utf-8")
+    except RecursionError:
+        raise MalformedBody("invalid-json", "The body is nested too deeply.") from None
+    except UnicodeDecodeError as error:
+        raise MalformedBody("invalid-json", f"The body is not UTF-8 (byte {error.start}).") from None
+    except msgspec.DecodeError as error:
+        malformed, _, reason = str(error).partition("JSON is malformed: ")
+        reason = "it ends too early, or in half a surrogate pair" if malformed else reason
+        raise MalformedBody("invalid-json", f"The body is not JSON: {reason}.") from None

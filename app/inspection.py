@@ -1,0 +1,65 @@
+"""A verified model, told to a person: what `nelbo inspect` prints."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from app.bundle import Calibration, Manifest, Provenance, Sensor
+from app.repository import Model
+
+
+def describe(model: Model) -> str:
+    """The manifest as text, and what was verified."""
+    manifest = model.manifest
+    parts = [
+        [f"{model}, format {manifest.format}", *_indented(_shape(manifest))],
+        [f"sensors ({len(manifest.sensors)})", *_indented(_sensors(manifest.sensors))],
+        ["calibration", *_indented(_calibration(manifest.calibration))],
+        ["provenance", *_indented(_provenance(manifest.provenance))],
+        [f"verified on {model.engine.device}: hashes, signatures, {manifest.probe.rows} probe rows"],
+    ]
+    return "\n\n".join("\n".join(part) for part in parts)
+
+
+def _shape(manifest: Manifest) -> Iterator[str]:
+    yield f"{manifest.decoder} decoder, scale {manifest.decoder_scale}; {manifest.prior} prior"
+    yield f"{manifest.latent_size} latents, {manifest.draws} posterior draws, ONNX opset {manifest.opset}"
+
+
+def _sensors(sensors: Sequence[Sensor]) -> Iterator[str]:
+    table = [("name", "unit", "mean", "scale", "min", "max", "resolution", "")]
+    for sensor in sensors:
+        numbers = (sensor.mean, sensor.scale, sensor.min, sensor.max, sensor.resolution)
+        constant = "constant in training" if sensor.constant else ""
+        mean, scale, least, most, resolution = (f"{number:.6g}" for number in numbers)
+        table.append((sensor.name, sensor.unit or "-", mean, scale, least, most, resolution, constant))
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for name, unit, *cells, constant in table:
+        aligned = [cell.rjust(width) for cell, width in zip(cells, widths[2:-1], strict=True)]
+        yield "  ".join([name.ljust(widths[0]), unit.ljust(widths[1]), *aligned, constant]).rstrip()
+
+
+def _calibration(calibration: Calibration) -> Iterator[str]:
+    low, high = calibration.realised_rate_90
+    yield f"{calibration.rows} held-out rows, {calibration.held_out_nats:.6g} nats on average"
+    yield f"alarm from {calibration.threshold:.6g} nats, set for a false-alarm rate of {calibration.false_alarm_rate:g}"
+    yield f"on new rows this rate is within {low:.3g} and {high:.3g} (90 % interval)"
+
+
+def _provenance(provenance: Provenance) -> Iterator[str]:
+    yield f"data         {provenance.data}, SHA-256 {provenance.data_sha256}"
+    yield f"attribution  {provenance.attribution or 'not told'}"
+    yield f"rows         {_pairs(provenance.rows)}"
+    yield f"command      {provenance.command}"
+    yield f"seed         {provenance.seed}, threads {provenance.threads}"
+    yield f"versions     {_pairs(provenance.versions)}"
+    yield f"config       {_pairs(provenance.config)}"
+    for last in {point.stage: point for point in provenance.curve}.values():
+        yield f"training     {last.stage}: {last.validation_nats:.6g} standardised nats at step {last.step}, validation"
+
+
+def _pairs(values: Mapping[Any, object]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in values.items())
+
+
+def _indented(lines: Iterator[str]) -> Iterator[str]:
+    return (f"  {line}" for line in lines)

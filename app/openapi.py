@@ -1,0 +1,134 @@
+"""The OpenAPI document: what FastAPI knows of the routes, and what it cannot know since they read bytes themselves."""
+
+import copy
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from fastapi.openapi.utils import get_openapi
+from pydantic.json_schema import models_json_schema
+from starlette.routing import BaseRoute
+
+from app import verbs
+from app.body import JSON
+from app.bundle import NAME_PATTERN, Sensor
+from app.problems import MEDIA_TYPE
+from app.repository import Model, Repository
+from app.schemas import FLOAT32_MAX, Problem, RowsRequest, SampleRequest, ScoreRequest
+from app.settings import Settings
+from app.verbs import Verb, least_rate, most_samples
+
+Schema = dict[str, Any]
+REF = "#/components/schemas/{model}"
+DESCRIPTION = (
+    "Scores sensor vectors with a variational auto-encoder whose decoder is Gaussian. The verbs at the root ask the "
+    "default model. Every answer carries X-Request-ID; a sane one that a request brings is kept."
+)
+ASKED: dict[str, Verb] = {
+    "encode": verbs.encode,
+    "reconstruct": verbs.reconstruct,
+    "sample": verbs.sample,
+    "score": verbs.score,
+}
+PATH_PARAMETERS: dict[str, Schema] = {
+    "name": {"type": "string", "pattern": NAME_PATTERN},
+    "version": {"type": "integer", "minimum": 1},
+}
+
+
+def document(
+    routes: Sequence[BaseRoute], version: str, statuses: Iterable[int], repository: Repository, settings: Settings
+) -> bytes:
+    """The document as JSON; `statuses` are those of problems that a verb can answer with."""
+    whole = get_openapi(
+        title="nelbo", version=version, description=DESCRIPTION, routes=routes, separate_input_output_schemas=False
+    )
+    _, asked = models_json_schema(
+        [(model, "validation") for model in (RowsRequest, ScoreRequest, SampleRequest, Problem)], ref_template=REF
+    )
+    schemas = whole["components"]["schemas"]
+    schemas |= asked["$defs"]
+    everything = [model for versions in repository.models.values() for model in versions.values()]
+    for path, operation in _operations(whole):
+        operation["parameters"] = _parameters(path)
+        verb = path.rpartition("/")[2]
+        told = set(statuses) if verb in ASKED else {404, 500}
+        operation["responses"] |= _problems(told if "{name}" in path else told - {404})
+        if verb in ASKED:
+            content = operation["requestBody"]["content"][JSON]
+            name = content["schema"]["$ref"].rpartition("/")[2]
+            models = everything if "{name}" in path else [repository.default]
+            content["schema"] = _narrowed(schemas[name], models, settings)
+        if path[1:] in ASKED:
+            _show(operation, ASKED[verb], repository.default, settings)
+    return orjson.dumps(whole)
+
+
+def _operations(whole: Schema) -> Iterator[tuple[str, Schema]]:
+    for path, methods in whole["paths"].items():
+        for operation in methods.values():
+            yield path, operation
+
+
+def _parameters(path: str) -> list[Schema]:
+    return [
+        {"name": name, "in": "path", "required": True, "schema": schema}
+        for name, schema in PATH_PARAMETERS.items()
+        if f"{{{name}}}" in path
+    ]
+
+
+def _problems(statuses: set[int]) -> Schema:
+    content = {MEDIA_TYPE: {"schema": {"$ref": REF.format(model=Problem.__name__)}}}
+    return {str(status): {"description": HTTPStatus(status).phrase, "content": content} for status in sorted(statuses)}
+
+
+def _show(operation: Schema, verb: Verb, default: Model, settings: Settings) -> None:
+    """Give an example that was really asked and answered."""
+    question = _example(verb, default)
+    answer = verb(default, orjson.dumps(question), settings)
+    operation["requestBody"]["content"][JSON]["example"] = question
+    operation["responses"]["200"]["content"][JSON]["example"] = orjson.loads(answer.body)
+
+
+def _example(verb: Verb, default: Model) -> Schema:
+    sensors = default.manifest.sensors
+    if verb is verbs.sample:
+        return {"count": 2, "seed": 7}
+    usual = {sensor.name: _plausible(sensor, sensor.mean) for sensor in sensors}
+    unusual = usual | {sensors[0].name: _plausible(sensors[0], sensors[0].mean + 6 * sensors[0].scale)}
+    return {"rows": [usual, unusual]} | ({"explain": True} if verb is verbs.score else {})
+
+
+def _plausible(sensor: Sensor, value: float) -> float:
+    """Short enough for a person, and within a twentieth of what the sensor varies by."""
+    return value if sensor.constant else round(value, 1 - math.floor(math.log10(sensor.scale)))
+
+
+def _narrowed(schema: Schema, models: Sequence[Model], settings: Settings) -> Schema:
+    """The schema of a request to one of these models; exact where they have the same sensors."""
+    narrowed = copy.deepcopy(schema)
+    fields = narrowed["properties"]
+    row = {
+        "anyOf": [kind for names in {model.manifest.sensor_names: None for model in models} for kind in _rows_of(names)]
+    }
+    if "rows" in fields:
+        fields["rows"] |= {"items": row, "maxItems": settings.max_rows}
+    if "given" in fields:
+        fields["given"] = {"description": fields["given"]["description"], **row}
+    if "count" in fields:
+        fields["count"]["maximum"] = min(most_samples(model, settings) for model in models)
+    if "false_alarm_rate" in fields:
+        fields["false_alarm_rate"]["minimum"] = max(map(least_rate, models))
+        del fields["false_alarm_rate"]["exclusiveMinimum"]
+    return narrowed
+
+
+def _rows_of(sensors: Sequence[str]) -> list[Schema]:
+    reading = {"type": ["number", "null"], "minimum": -FLOAT32_MAX, "maximum": FLOAT32_MAX}
+    return [
+        {"type": "array", "items": reading, "minItems": len(sensors), "maxItems": len(sensors)},
+        {"type": "object", "properties": dict.fromkeys(sensors, reading), "additionalProperties": False},
+    ]

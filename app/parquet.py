@@ -1,0 +1,98 @@
+"""Parquet files of sensor readings. pyarrow is an extra, imported where it is needed and nowhere else."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from app.cells import FLOAT32_MAX, Array
+from app.errors import TableError
+
+
+@dataclass(frozen=True)
+class ParquetTable:
+    """A Parquet file's columns, as pyarrow holds them."""
+
+    file: str
+    names: tuple[str, ...]
+    content: Any
+    """A pyarrow.Table; pyarrow is published without type annotations."""
+
+    def __len__(self) -> int:
+        return int(self.content.num_rows)
+
+    def numbers(self, names: Sequence[str], drop_flag: str | None = None) -> Array:
+        """The named columns as float64 [n, D], NaN where a value is missing or NaN.
+
+        Args:
+            names: columns of this table.
+            drop_flag: the flag that leaves a column out, for the error about a column that holds no numbers.
+
+        Raises:
+            TableError: a column is not of a numeric type, or a value is not within float32's range.
+        """
+        x = np.empty((len(self), len(names)))
+        for d, name in enumerate(names):
+            x[:, d] = self._column(name, drop_flag)
+            for row in np.flatnonzero(np.abs(x[:, d]) > FLOAT32_MAX)[:1].tolist():
+                raise TableError(
+                    f"{self.file}, row {row + 1}, column '{name}': {float(x[row, d])} is beyond float32's range; "
+                    f"expected at most ±{FLOAT32_MAX:.3g}"
+                )
+        return x
+
+    def describe(self, names: Sequence[str]) -> str:
+        """What kind of file it is, in words."""
+        return "Parquet"
+
+    def write_with(self, added: Mapping[str, npt.NDArray[Any]], path: Path) -> None:
+        """Write the table to `path` with columns added at its right."""
+        import pyarrow.parquet as pq
+
+        content = self.content
+        for name, values in added.items():
+            content = content.append_column(name, [values])
+        pq.write_table(content, path)
+
+    def _column(self, name: str, drop_flag: str | None) -> Array:
+        import pyarrow as pa
+
+        column = self.content.column(name)
+        kind = column.type
+        if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
+            what = "a date or time" if pa.types.is_temporal(kind) else f"of type {kind}"
+            leave_out = f"; leave the column out with {drop_flag} '{name}'" if drop_flag else ""
+            raise TableError(f"{self.file}, column '{name}': {what}; expected numbers{leave_out}")
+        values: Array = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+        return values
+
+
+def read_parquet(path: Path) -> ParquetTable:
+    """The table in a Parquet file.
+
+    Raises:
+        TableError: pyarrow is not installed, the file is not Parquet, has no row, or has a name twice or empty.
+    """
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        raise TableError(
+            f"{path}: Parquet needs pyarrow, which is not installed: pip install 'nelbo[tables]'"
+        ) from error
+    try:
+        content = pq.ParquetFile(path).read()
+    except (OSError, pa.ArrowException) as error:
+        raise TableError(f"{path}: not readable as Parquet: {error}") from error
+    names = tuple(content.column_names)
+    for number, name in enumerate(names, start=1):
+        if not name.strip() or name in names[: number - 1]:
+            raise TableError(
+                f"{path}, column {number}: the name '{name}' is empty or there twice; expected one name each"
+            )
+    if not content.num_rows:
+        raise TableError(f"{path}: no row; expected rows of numbers")
+    return ParquetTable(str(path), names, content)

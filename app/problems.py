@@ -1,0 +1,33 @@
+"""Errors as they are told over HTTP: RFC 9457 problem documents."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+
+import orjson
+from fastapi import Response
+
+from app.errors import Fault
+
+MEDIA_TYPE = "application/problem+json"
+
+
+def problem(
+    status: int,
+    code: str,
+    detail: str,
+    request_id: str,
+    faults: tuple[Fault, ...] = (),
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """A problem document; `code` is for programs, `detail` and the faults are for people."""
+    document: dict[str, object] = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "request_id": request_id,
+    }
+    if faults:
+        document["errors"] = [{"pointer": fault.pointer, "detail": fault.detail} for fault in faults]
+    return Response(orjson.dumps(document), status, headers, MEDIA_TYPE)

@@ -1,0 +1,63 @@
+"""Everything an operator may set: one frozen object, read from `NELBO_…` environment variables and passed in."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.errors import SettingsError
+
+PREFIX = "NELBO_"
+Positive = Annotated[int, Field(ge=1)]
+
+
+class Settings(BaseSettings):
+    """The service's settings; what is given by name wins over the environment."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid")
+
+    models: Path = Path("models")
+    """The model repository: a folder of `<name>/<version>/` bundles."""
+    model: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}(@[1-9][0-9]{0,8})?$")] | None = None
+    """The model that answers at the root, `name` or `name@3`; unset, the only one there is."""
+    host: str = "127.0.0.1"
+    """The address to listen at."""
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    """The port to listen at; 0 takes any free one."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """What computes: `auto` takes CUDA where it works, `cuda` refuses to start where it does not."""
+    threads: Positive = 1
+    """Threads that onnxruntime uses inside one computation; `workers` times this should not exceed the cores."""
+    workers: Positive = 4
+    """Requests computed at the same time; the others wait their turn."""
+    max_body_bytes: Positive = 8 * 2**20
+    """Longest request body."""
+    max_rows: Positive = 16_384
+    """Most rows a request may post, and most that it may ask to be sampled."""
+    max_sample_values: Positive = 2**20
+    """Most values, rows × sensors, in one answer of `/sample`."""
+    max_explained_values: Positive = 2**16
+    """Most values, rows × sensors, in one question with `explain`: each costs a reconstruction of its own."""
+    max_patterns: Positive = 64
+    """Most patterns of missing sensors in one `/score`: a new one costs scoring the held-out rows again."""
+    body_seconds: Annotated[float, Field(gt=0)] = 10.0
+    """Time within which a request's body must have arrived."""
+    shutdown_seconds: Annotated[int, Field(ge=0)] = 20
+    """Time that requests under way are given to finish when the service is told to stop."""
+
+    def __init__(self, **given: Any) -> None:  # noqa: ANN401 - pydantic checks each, and refuses names it does not know
+        """Read the environment.
+
+        Raises:
+            SettingsError: naming the variable, what was found and what was expected.
+        """
+        try:
+            super().__init__(**given)
+        except ValidationError as error:
+            raise SettingsError("; ".join(map(_sentence, error.errors(include_url=False)))) from error
+
+
+def _sentence(fault: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails is a loose mapping
+    name = f"{PREFIX}{fault['loc'][0]}".upper() if fault["loc"] else "settings"
+    return f"{name}: {fault['msg']}; found {fault['input']!r}"

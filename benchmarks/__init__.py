@@ -1,0 +1,1 @@
+"""Commands that print every number the documentation quotes: `python -m benchmarks.<name>`."""

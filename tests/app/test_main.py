@@ -1,0 +1,196 @@
+"""The application on a real socket, in a process of its own."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from http.client import HTTPConnection
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from app import main
+from app.errors import RequestError, SettingsError
+from app.main import create_app
+from app.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+ROW = b'{"rows": [[20, 1013, 5, 3]]}'
+JSON = {"Content-Type": "application/json"}
+LISTENING = re.compile(r"listening at http://127\.0\.0\.1:(\d+)")
+
+
+def start(models: Path, log: Path, **variables: str) -> subprocess.Popen[bytes]:
+    """A service of its own, on any free port, its log in a file."""
+    environment = os.environ | {"NELBO_MODELS": str(models), "NELBO_PORT": "0", "NELBO_DEVICE": "cpu"} | variables
+    command = [sys.executable, "-m", "app", "serve"]
+    with log.open("wb") as stream:
+        return subprocess.Popen(command, cwd=ROOT, env=environment, stderr=stream)
+
+
+def port_of(process: subprocess.Popen[bytes], log: Path) -> int:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        if found := LISTENING.search(log.read_text()):
+            return int(found[1])
+        time.sleep(0.05)
+    raise AssertionError(f"the service did not start:\n{log.read_text()}")
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("served") / "log"
+
+
+@pytest.fixture(scope="module")
+def port(models: Path, log: Path) -> Iterator[int]:
+    """A served repository whose limits can be met in a test."""
+    process = start(models, log, NELBO_MAX_BODY_BYTES="100000", NELBO_BODY_SECONDS="1")
+    try:
+        yield port_of(process, log)
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def exchange(port: int, *parts: bytes, seconds: float = 10) -> bytes:
+    """What a server says to these bytes, until it closes the connection or falls silent."""
+    with socket.create_connection(("127.0.0.1", port), timeout=seconds) as connection:
+        for part in parts:
+            connection.sendall(part)
+        said = b""
+        while chunk := connection.recv(65536):
+            said += chunk
+        return said
+
+
+def test_a_row_is_scored_over_a_socket(port: int) -> None:
+    """With a request id, without a word on what serves; the connection goes on."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    for _ in range(2):
+        connection.request("POST", "/score", ROW, JSON | {"X-Request-ID": "over-a-socket"})
+        response = connection.getresponse()
+        answer = json.loads(response.read())
+
+        assert (response.status, response.getheader("X-Request-ID")) == (200, "over-a-socket")
+        assert response.getheader("Server") is None
+        assert (answer["model"], answer["alarm"]) == ("plant", [False])
+    connection.close()
+
+
+def test_an_announced_body_is_refused_before_it_is_sent(port: int) -> None:
+    """413 on the headers alone; the connection is closed, since its next bytes are no request."""
+    head = b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100001\r\n\r\n"
+    status, _, rest = exchange(port, head).partition(b"\r\n")
+
+    assert status.startswith(b"HTTP/1.1 413")
+    assert b"connection: close" in rest.lower()
+    assert b"application/problem+json" in rest
+    assert b'"code":"body-too-large"' in rest
+
+
+def test_a_chunked_body_is_refused_at_the_limit(port: int) -> None:
+    """Without an announced length the bytes are counted; the rest is not waited for."""
+    head = b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    chunk = b"8000\r\n" + b" " * 0x8000 + b"\r\n"
+    said = exchange(port, head, *[chunk] * 4)
+
+    assert said.startswith(b"HTTP/1.1 413")
+    assert b'"code":"body-too-large"' in said
+
+
+def test_a_body_that_does_not_arrive_is_given_up(port: int) -> None:
+    """408 after the deadline, not a connection that is open for ever."""
+    head = b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n"
+    said = exchange(port, head + b'{"rows"')
+
+    assert said.startswith(b"HTTP/1.1 408")
+    assert b'"code":"request-timeout"' in said
+
+
+def test_a_client_that_goes_away_is_no_error(port: int, log: Path) -> None:
+    """It is noted as gone, without a traceback, and service goes on."""
+    head = b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 50\r\n"
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(head + b"X-Request-ID: gone\r\n\r\n{")
+        time.sleep(0.2)
+    time.sleep(0.3)
+
+    assert exchange(port, b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").startswith(
+        b"HTTP/1.1 200"
+    )
+    assert re.search(r"request_id=gone POST /score 499 client-gone", log.read_text())
+    assert "Traceback" not in log.read_text()
+
+
+def test_the_log_tells_what_is_served(port: int, log: Path) -> None:
+    """Models, versions, device and address."""
+    assert port
+    assert "serving plant@2 (default) on cpu" in log.read_text()
+
+
+def test_a_stop_lets_the_service_end_well(models: Path, tmp_path: Path) -> None:
+    """SIGTERM ends it: by exit status 0, or by the signal itself, which uvicorn raises again."""
+    process = start(models, tmp_path / "log")
+    port_of(process, tmp_path / "log")
+    process.send_signal(signal.SIGTERM)
+
+    assert process.wait(30) in {0, -signal.SIGTERM}
+
+
+@pytest.mark.parametrize(
+    ("variables", "told"),
+    [
+        ({"NELBO_MODEL": "pump"}, "NELBO_MODEL: 'pump' cannot be served; there are: plant@2, plant@1"),
+        ({"NELBO_MODELS": "no-such-folder"}, "NELBO_MODELS: there is no folder 'no-such-folder'"),
+        ({"NELBO_PORT": "eighty"}, "NELBO_PORT: "),
+        ({"NELBO_DEVICE": "cuda"}, "device 'cuda' was asked for"),
+        ({"NELBO_HOST": "192.0.2.1"}, "NELBO_HOST, NELBO_PORT: cannot listen at 192.0.2.1"),
+    ],
+)
+def test_a_service_that_cannot_start_says_why(
+    models: Path, tmp_path: Path, variables: dict[str, str], told: str
+) -> None:
+    """One readable line and exit status 3, no traceback."""
+    process = start(models, tmp_path / "log", **variables)
+
+    assert process.wait(60) == main.STARTUP_FAILED
+    last = (tmp_path / "log").read_text().splitlines()[-1]
+    assert told in last
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+def test_a_taken_port_is_a_reason_not_to_start(models: Path, tmp_path: Path, port: int) -> None:
+    """The line names the port."""
+    process = start(models, tmp_path / "log", NELBO_PORT=str(port))
+
+    assert process.wait(60) == main.STARTUP_FAILED
+    assert f"cannot listen at 127.0.0.1, port {port}" in (tmp_path / "log").read_text()
+
+
+def test_an_application_reads_the_environment_when_it_is_given_nothing(
+    models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """create_app() is what an ASGI server that is not ours can be pointed at."""
+    monkeypatch.setenv("NELBO_MODELS", str(models))
+    with TestClient(create_app()) as client:
+        assert client.get("/health/ready").status_code == 200
+
+
+def test_nothing_happens_until_the_application_starts(tmp_path: Path) -> None:
+    """Making it opens no file; starting it without models fails with the reason."""
+    app = create_app(Settings(models=tmp_path / "later"))
+
+    with pytest.raises(SettingsError, match="there is no folder"), TestClient(app):
+        pass
+
+
+def test_every_refusal_has_a_status() -> None:
+    """The one table holds every kind of request error."""
+    assert set(main.STATUS) == set(RequestError.__subclasses__())

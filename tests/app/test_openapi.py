@@ -1,0 +1,167 @@
+import json
+import re
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from app import schemas
+from app.main import HTTP_PROBLEMS, STATUS
+
+ROOT_VERBS = ("/encode", "/reconstruct", "/sample", "/score")
+USUAL = [20.0, 1013.0, 5.0, 3.0]
+
+Json = dict[str, Any]
+
+
+@pytest.fixture(scope="session")
+def document(client: TestClient) -> Json:
+    read: Json = client.get("/openapi.json").json()
+    return read
+
+
+def validator(document: Json, schema: Json) -> Draft202012Validator:
+    """Of one schema, with the components that it refers to."""
+    return Draft202012Validator(schema | {"components": document["components"]})
+
+
+def operations(document: Json) -> list[tuple[str, str, Json]]:
+    return [
+        (path, method, operation)
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    ]
+
+
+def references(value: object) -> set[str]:
+    if isinstance(value, dict):
+        own = {value["$ref"]} if isinstance(value.get("$ref"), str) else set()
+        return own.union(*map(references, value.values()))
+    return set().union(*map(references, value)) if isinstance(value, list) else set()
+
+
+def test_the_document_is_openapi_3_1(document: Json) -> None:
+    """As the standard's own schema says; every reference leads somewhere; ids are unique."""
+    OpenAPIV31SpecValidator(document).validate()
+    for reference in references(document):
+        assert reference.removeprefix("#/components/schemas/") in document["components"]["schemas"], reference
+    ids = [operation["operationId"] for _, _, operation in operations(document)]
+    assert len(ids) == len(set(ids)) == 4 * 3 + 7
+    for path, _, operation in operations(document):
+        told = [parameter["name"] for parameter in operation["parameters"] if parameter["in"] == "path"]
+        assert told == re.findall(r"{(\w+)}", path)
+
+
+def test_every_schema_is_a_json_schema(document: Json) -> None:
+    """Components, and what stands in requests and responses."""
+    for schema in document["components"]["schemas"].values():
+        Draft202012Validator.check_schema(schema)
+    for _, _, operation in operations(document):
+        for message in [operation.get("requestBody", {"content": {}}), *operation["responses"].values()]:
+            for content in message["content"].values():
+                Draft202012Validator.check_schema(content["schema"])
+
+
+def test_every_problem_of_a_verb_is_documented(document: Json) -> None:
+    """From the same table that the handler uses, always as a problem document."""
+    problems = {str(status) for status in STATUS.values()} | {"408", "500"}
+    for path in ROOT_VERBS:
+        for prefix, told in (("", problems - {"404"}), ("/models/{name}", problems)):
+            responses = document["paths"][prefix + path]["post"]["responses"]
+            assert responses.keys() == told | {"200"}
+            for status in told:
+                assert responses[status]["content"].keys() == {"application/problem+json"}
+    assert HTTP_PROBLEMS.keys() == {404, 405, 408}
+
+
+@pytest.mark.parametrize("path", ROOT_VERBS)
+def test_examples_are_true(client: TestClient, document: Json, path: str) -> None:
+    """The example of a request is valid, and what it says is answered is what is answered."""
+    operation = document["paths"][path]["post"]
+    asked = operation["requestBody"]["content"]["application/json"]
+    answered = operation["responses"]["200"]["content"]["application/json"]
+
+    validator(document, asked["schema"]).validate(asked["example"])
+    validator(document, answered["schema"]).validate(answered["example"])
+    assert client.post(path, json=asked["example"]).json() == answered["example"]
+
+
+def test_examples_speak_of_the_models_own_sensors(document: Json) -> None:
+    """By their names, near the means of training."""
+    example = document["paths"]["/score"]["post"]["requestBody"]["content"]["application/json"]["example"]
+
+    assert list(example["rows"][0]) == ["temperature", "pressure", "flow", "valve"]
+    assert abs(example["rows"][0]["pressure"] - 1013) < 2
+
+
+@pytest.mark.parametrize("prefix", ["", "/models/plant", "/models/plant/versions/1"])
+@pytest.mark.parametrize(
+    ("verb", "body", "model"),
+    [
+        ("encode", {"rows": [USUAL]}, schemas.EncodeResponse),
+        ("reconstruct", {"rows": [USUAL]}, schemas.ReconstructResponse),
+        ("sample", {"count": 2}, schemas.SampleResponse),
+        ("score", {"rows": [USUAL]}, schemas.ScoreResponse),
+        ("score", {"rows": [USUAL, {}], "explain": True, "fdr": 0.1}, schemas.ScoreResponse),
+    ],
+)
+def test_answers_are_what_the_schemas_say(
+    client: TestClient, prefix: str, verb: str, body: Json, model: type[schemas.ScoreResponse]
+) -> None:
+    """No field more, none less, each of its type: the codec and the documentation agree."""
+    model.model_validate_json(client.post(f"{prefix}/{verb}", json=body).content, strict=True)
+
+
+def test_refusals_are_what_the_schema_says(client: TestClient) -> None:
+    """A problem has the documented fields, with and without places."""
+    for body in ({}, [], {"rows": [USUAL], "bound": {"draws": 1, "seed": 1}}):
+        schemas.Problem.model_validate_json(client.post("/score", json=body).content, strict=True)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"rows": []},
+        {"rows": [[1, 2, 3]]},
+        {"rows": [[1, 2, 3, 4, 5]]},
+        {"rows": [[1, 2, 3, "4"]]},
+        {"rows": [[1, 2, 3, True]]},
+        {"rows": [[1, 2, 3, 1e39]]},
+        {"rows": [{"level": 1}]},
+        {"rows": [USUAL], "seeds": 1},
+        {"rows": [USUAL], "explain": None},
+        {"rows": [USUAL], "explain": 1},
+        {"rows": [USUAL], "fdr": 0},
+        {"rows": [USUAL], "false_alarm_rate": 0.0009},
+        {"rows": [USUAL], "false_alarm_rate": 0.6},
+        {"rows": [USUAL], "bound": {"draws": 1}},
+    ],
+    ids=json.dumps,
+)
+def test_what_is_refused_is_not_documented_as_valid(client: TestClient, document: Json, body: Json) -> None:
+    """The schema of /score and the service draw the same line."""
+    schema = document["paths"]["/score"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+
+    assert not validator(document, schema).is_valid(body)
+    assert client.post("/score", json=body).status_code == 422
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"rows": [USUAL, {"flow": 1}, {}, [None] * 4]},
+        {"rows": [[3.4028235e38, -3.4028235e38, 0, -0.0]]},
+        {"rows": [USUAL], "explain": False, "fdr": 0.5, "false_alarm_rate": 0.001},
+        {"rows": [USUAL], "false_alarm_rate": 0.5},
+    ],
+    ids=json.dumps,
+)
+def test_what_is_answered_is_documented_as_valid(client: TestClient, document: Json, body: Json) -> None:
+    """The other side of the same line."""
+    schema = document["paths"]["/score"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+
+    validator(document, schema).validate(body)
+    assert client.post("/score", json=body).status_code == 200

@@ -1,0 +1,384 @@
+"""Every verb, every address and every refusal, as a client meets them."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from httpx2 import Response
+
+from app import bundle
+from app.main import create_app
+from app.settings import Settings
+
+USUAL = [20.0, 1013.0, 5.0, 3.0]
+FAR = [2000.0, 1013.0, 5.0, 3.0]
+VERBS = ("encode", "reconstruct", "sample", "score")
+PREFIXES = ("", "/models/plant", "/models/plant/versions/1")
+JSON = {"Content-Type": "application/json"}
+
+
+def problem(response: Response, status: int, code: str) -> dict[str, Any]:
+    """The problem document in a response, which is whole and of this status and code."""
+    assert (response.status_code, response.headers["content-type"]) == (status, "application/problem+json")
+    document: dict[str, Any] = response.json()
+    assert {"type", "title", "status", "detail", "code", "request_id"} <= document.keys()
+    assert (document["status"], document["code"]) == (status, code)
+    assert document["request_id"] == response.headers["x-request-id"]
+    assert len(response.content) <= 4096
+    return document
+
+
+def test_encode_answers_in_the_latent_space(client: TestClient) -> None:
+    """mean and scale, [n][L]."""
+    answer = client.post("/encode", json={"rows": [USUAL, FAR, {}]}).json()
+
+    assert answer.keys() == {"model", "version", "mean", "scale"}
+    assert (answer["model"], answer["version"]) == ("plant", 2)
+    assert np.shape(answer["mean"]) == np.shape(answer["scale"]) == (3, 2)
+    assert np.min(answer["scale"]) > 0
+
+
+def test_reconstruct_answers_in_the_sensors_units(client: TestClient) -> None:
+    """mean and scale, [n][D]; what is missing is filled in."""
+    answer = client.post("/reconstruct", json={"rows": [USUAL, {"temperature": 22.0}]}).json()
+
+    assert answer.keys() == {"model", "version", "mean", "scale"}
+    assert np.shape(answer["mean"]) == np.shape(answer["scale"]) == (2, 4)
+    assert np.min(answer["scale"]) > 0
+    assert abs(answer["mean"][1][1] - 1013.0) < 40
+
+
+def test_sample_repeats_by_its_seed(client: TestClient) -> None:
+    """The same seed draws the same rows, and the first rows of more are fewer."""
+    many = client.post("/sample", json={"count": 20, "seed": 2**63 - 1}).json()
+    few = client.post("/sample", json={"count": 10, "seed": 2**63 - 1}).json()
+    other = client.post("/sample", json={"count": 10, "seed": 1}).json()
+
+    assert many.keys() == {"model", "version", "rows", "seed"}
+    assert np.shape(many["rows"]) == (20, 4)
+    assert many["seed"] == 2**63 - 1
+    assert many["rows"][:10] == few["rows"] != other["rows"]
+
+
+def test_sample_tells_the_seed_it_chose(client: TestClient) -> None:
+    """One row by default, from a seed that every JSON reader keeps exactly, and that draws the row again."""
+    first, second = (client.post("/sample", json={}).json() for _ in range(2))
+    again = client.post("/sample", json={"seed": first["seed"]}).json()
+
+    assert len(first["rows"]) == 1
+    assert first["seed"] < 2**53
+    assert first["seed"] != second["seed"]
+    assert again == first
+
+
+def test_score_always_tells_the_same_fields(client: TestClient) -> None:
+    """Arrays parallel to the rows, and the rate; alarm means that the p-value is at most the rate."""
+    answer = client.post("/score", json={"rows": [USUAL, FAR]}).json()
+
+    assert answer.keys() == {
+        "model",
+        "version",
+        "score",
+        "p_value",
+        "alarm",
+        "threshold",
+        "n_observed",
+        "false_alarm_rate",
+    }
+    assert answer["false_alarm_rate"] == 0.01
+    assert answer["alarm"] == [False, True] == [p <= 0.01 for p in answer["p_value"]]
+    assert answer["alarm"] == [s >= t for s, t in zip(answer["score"], answer["threshold"], strict=True)]
+    assert answer["n_observed"] == [4, 4]
+
+
+def test_explain_says_where_the_score_comes_from(client: TestClient) -> None:
+    """score = kl + the sum of per_sensor; a sensor's band does not follow its own fault."""
+    question = {"rows": [USUAL, FAR, {"pressure": 1013.0}], "explain": True}
+    answer = client.post("/score", json=question).json()
+
+    total = np.array(answer["kl"]) + np.sum(answer["per_sensor"], axis=1)
+    np.testing.assert_allclose(answer["score"], total, rtol=1e-9)
+    assert np.shape(answer["expected_mean"]) == np.shape(answer["expected_scale"]) == (3, 4)
+    assert answer["expected_mean"][0][0] == answer["expected_mean"][1][0]
+    assert answer["out_of_range"] == [[False] * 4, [True, False, False, False], [False] * 4]
+    assert answer["per_sensor"][2][0] == 0.0
+    assert int(np.argmax(answer["per_sensor"][1])) == 0
+
+
+def test_fdr_adds_discoveries(client: TestClient) -> None:
+    """Which rows to report so that at most this share of the reports is false."""
+    answer = client.post("/score", json={"rows": [USUAL, FAR], "fdr": 0.1}).json()
+
+    assert answer["discovery"] == [False, True]
+
+
+def test_nothing_observed_is_no_news(client: TestClient) -> None:
+    """A row of nulls scores 0 with p-value 1."""
+    answer = client.post("/score", json={"rows": [{}, [None] * 4], "explain": True}).json()
+
+    assert answer["score"] == answer["kl"] == [0.0, 0.0]
+    assert answer["per_sensor"] == [[0.0] * 4] * 2
+    assert (answer["p_value"], answer["alarm"], answer["n_observed"]) == ([1.0, 1.0], [False, False], [0, 0])
+
+
+def test_the_ends_of_float32_get_a_finite_score(client: TestClient) -> None:
+    """What is accepted is answered, however far out."""
+    answer = client.post("/score", json={"rows": [[3e38] * 4, [-3e38] * 4], "explain": True}).json()
+
+    assert answer["alarm"] == [True, True]
+    assert np.isfinite(answer["score"]).all()
+
+
+def test_a_row_is_answered_the_same_alone_and_by_name(client: TestClient) -> None:
+    """Neither its neighbours nor its form change a bit."""
+    by_name = dict(zip(("valve", "flow", "pressure", "temperature"), reversed(USUAL), strict=True))
+    together = client.post("/score", json={"rows": [FAR, USUAL, by_name]}).json()["score"]
+    alone = client.post("/score", json={"rows": [USUAL]}).json()["score"]
+
+    assert together[1:] == alone * 2
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_each_verb_answers_at_the_root_and_below_models(client: TestClient, verb: str) -> None:
+    """The root is the default model; a model is its highest version; a version is itself."""
+    body: dict[str, Any] = {"seed": 1} if verb == "sample" else {"rows": [USUAL]}
+    answers = [client.post(f"{prefix}/{verb}", json=body).json() for prefix in PREFIXES]
+
+    assert [(answer["model"], answer["version"]) for answer in answers] == [("plant", 2), ("plant", 2), ("plant", 1)]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_an_unknown_model_or_version_is_not_found(client: TestClient, verb: str) -> None:
+    """The two are told apart; nothing that is no number names a version."""
+    problem(client.post(f"/models/pump/{verb}", json={}), 404, "model-not-found")
+    problem(client.post(f"/models/%2e%2e/{verb}", json={}), 404, "model-not-found")
+    for version in ("3", "0", "-1", "01", "1.0", "x", "９", "9" * 5000):
+        problem(client.post(f"/models/plant/versions/{version}/{verb}", json={}), 404, "version-not-found")
+
+
+def test_the_models_are_listed(client: TestClient) -> None:
+    """Name, the version that answers, all versions, whether it answers at the root, and the device."""
+    listed = client.get("/models").json()
+
+    assert listed == {"models": [{"name": "plant", "version": 2, "versions": [1, 2], "default": True, "device": "cpu"}]}
+
+
+def test_a_model_tells_its_sensors_and_limits(client: TestClient) -> None:
+    """The manifest's public part, for the model and for each version."""
+    model, version = client.get("/models/plant").json(), client.get("/models/plant/versions/1").json()
+
+    assert [(sensor["name"], sensor["unit"]) for sensor in model["sensors"]] == [
+        ("temperature", "°C"),
+        ("pressure", "mbar"),
+        ("flow", "m³/h"),
+        ("valve", None),
+    ]
+    assert (model["version"], model["default"], version["version"], version["default"]) == (2, True, 1, False)
+    assert model["limits"]["rows"] == 16384
+    assert model["limits"]["false_alarm_rate"] == {"least": 0.001, "most": 0.5, "default": 0.01}
+    assert "command" not in str(model)
+
+
+def test_the_root_says_where_to_go(client: TestClient) -> None:
+    """Name, version, and links that all lead somewhere."""
+    answer = client.get("/").json()
+
+    assert (answer["name"], answer["model"], answer["docs"]) == ("nelbo", "plant", "/docs")
+    assert {client.get(link).status_code for link in answer["links"].values()} == {200}
+
+
+def test_probes_answer(client: TestClient) -> None:
+    """Live and ready are different addresses."""
+    assert client.get("/health/live").json() == {"status": "live"}
+    assert client.get("/health/ready").json() == {"status": "ready"}
+
+
+def test_rows_and_requests_are_counted(settings: Settings) -> None:
+    """By verb, and by route and status; an address that does not exist is no label of its own."""
+    with TestClient(create_app(settings)) as client:
+        client.post("/score", json={"rows": [USUAL] * 3})
+        client.post("/models/plant/score", json={"rows": [USUAL]})
+        client.post("/score", json={})
+        client.get("/no/such/address")
+        client.request("BREW", "/")
+        told = client.get("/metrics").text
+
+    assert 'nelbo_rows_total{verb="score"} 4.0' in told
+    assert 'nelbo_requests_total{method="POST",route="/score",status="200"} 1.0' in told
+    assert 'nelbo_requests_total{method="POST",route="/models/{name}/score",status="200"} 1.0' in told
+    assert 'nelbo_requests_total{method="POST",route="/score",status="422"} 1.0' in told
+    assert 'nelbo_requests_total{method="GET",route="unmatched",status="404"} 1.0' in told
+    assert 'nelbo_requests_total{method="other"' in told
+    assert "/no/such/address" not in told
+
+
+def test_two_applications_count_apart(settings: Settings) -> None:
+    """Nothing is shared by the process."""
+    with TestClient(create_app(settings)) as one, TestClient(create_app(settings)) as other:
+        one.get("/models")
+
+        assert 'route="/models"' in one.get("/metrics").text
+        assert 'route="/models"' not in other.get("/metrics").text
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+@pytest.mark.parametrize(
+    ("verb", "body", "status", "code", "pointer"),
+    [
+        ("encode", b"", 400, "empty-body", None),
+        ("encode", b"{", 400, "invalid-json", None),
+        ("score", b'{"rows": [[NaN,1,1,1]]}', 400, "invalid-json", None),
+        ("score", b'{"rows": [[1e400,1,1,1]]}', 400, "invalid-json", "/rows/0/0"),
+        ("score", b'{"rows": [{"flow": 1, "flow": 2}]}', 400, "duplicate-key", "/rows/0/flow"),
+        ("encode", b"[]", 422, "shape", ""),
+        ("encode", b"{}", 422, "missing-field", "/rows"),
+        ("encode", b'{"rows": []}', 422, "no-rows", "/rows"),
+        ("encode", b'{"rows": [[1,1,1,1]], "explain": true}', 422, "unknown-field", "/explain"),
+        ("reconstruct", b'{"rows": [[1,1,1,1],[1,1,1]]}', 422, "dimension-mismatch", "/rows/1"),
+        ("reconstruct", b'{"rows": [[1,1,1,"1"]]}', 422, "not-a-number", "/rows/0/3"),
+        ("reconstruct", b'{"rows": [[1,1,1,1e39]]}', 422, "number-out-of-range", "/rows/0/3"),
+        ("reconstruct", b'{"rows": [{"level": 1}]}', 422, "unknown-sensor", "/rows/0/level"),
+        ("score", b'{"rows": [[1,1,1,1]], "explain": 1}', 422, "invalid-option", "/explain"),
+        ("score", b'{"rows": [[1,1,1,1]], "false_alarm_rate": 0}', 422, "rate-out-of-range", "/false_alarm_rate"),
+        ("score", b'{"rows": [[1,1,1,1]], "false_alarm_rate": 0.0009}', 422, "rate-out-of-range", "/false_alarm_rate"),
+        ("score", b'{"rows": [[1,1,1,1]], "false_alarm_rate": 0.51}', 422, "rate-out-of-range", "/false_alarm_rate"),
+        ("score", b'{"rows": [[1,1,1,1]], "fdr": 0}', 422, "rate-out-of-range", "/fdr"),
+        ("score", b'{"rows": [[1,1,1,1]], "fdr": 1}', 422, "rate-out-of-range", "/fdr"),
+        ("score", b'{"rows": [[1,1,1,1]], "bound": {"draws": 8, "seed": 1}}', 409, "not-in-this-bundle", None),
+        ("sample", b'{"given": [1,null,1,1]}', 409, "not-in-this-bundle", None),
+        ("sample", b'{"count": 16385}', 422, "too-many-rows", "/count"),
+        ("sample", b'{"seed": -1}', 422, "invalid-option", "/seed"),
+    ],
+)
+def test_refusals(
+    client: TestClient, prefix: str, verb: str, body: bytes, status: int, code: str, pointer: str | None
+) -> None:
+    """Each is a problem document with its code and, where there is one, its place."""
+    document = problem(client.post(f"{prefix}/{verb}", content=body, headers=JSON), status, code)
+
+    places = [fault["pointer"] for fault in document.get("errors", [])]
+    assert places == ([] if pointer is None else [pointer])
+
+
+@pytest.mark.parametrize(
+    ("headers", "code"),
+    [
+        ({}, "unsupported-media-type"),
+        ({"Content-Type": ""}, "unsupported-media-type"),
+        ({"Content-Type": "text/plain"}, "unsupported-media-type"),
+        ({"Content-Type": "application/x-www-form-urlencoded"}, "unsupported-media-type"),
+        ({"Content-Type": "application/x-ndjson"}, "unsupported-media-type"),
+        ({"Content-Type": "application/json; charset=latin-1"}, "unsupported-charset"),
+        ({"Content-Type": "application/json; charset=utf-16"}, "unsupported-charset"),
+        ({"Content-Type": "application/json", "Content-Encoding": "gzip"}, "unsupported-coding"),
+        ({"Content-Type": "application/json", "Content-Encoding": "identity, gzip"}, "unsupported-coding"),
+    ],
+)
+def test_only_plain_json_is_read(client: TestClient, headers: dict[str, str], code: str) -> None:
+    """Other media types, charsets and codings are 415, and the answer says what is read."""
+    response = client.post("/score", content=b'{"rows": [[1,1,1,1]]}', headers=headers)
+
+    problem(response, 415, code)
+    assert (response.headers["accept"], response.headers["accept-encoding"]) == ("application/json", "identity")
+
+
+@pytest.mark.parametrize("media", ["application/json", "Application/JSON", 'application/json; charset="UTF-8"'])
+def test_json_may_say_that_it_is_utf_8(client: TestClient, media: str) -> None:
+    """Case and a charset of UTF-8 do not matter."""
+    response = client.post("/score", content=b'{"rows": [[1,1,1,1]]}', headers={"Content-Type": media})
+
+    assert response.status_code == 200
+
+
+def test_limits_are_settings(models: Path) -> None:
+    """Bytes, rows, rows to explain, rows to sample and patterns: each limit is kept and told."""
+    limits = Settings(
+        models=models,
+        device="cpu",
+        max_body_bytes=300,
+        max_rows=4,
+        max_explained_values=8,
+        max_sample_values=12,
+        max_patterns=2,
+    )
+    with TestClient(create_app(limits)) as client:
+        assert client.post("/score", json={"rows": [USUAL] * 4}).status_code == 200
+        told = problem(client.post("/score", json={"rows": [USUAL] * 5}), 422, "too-many-rows")
+        assert told["errors"] == [{"pointer": "/rows", "detail": "expected at most 4 rows"}]
+        told = problem(client.post("/score", json={"rows": [USUAL] * 3, "explain": True}), 422, "too-many-rows")
+        assert "at most 2" in told["detail"]
+        told = problem(client.post("/sample", json={"count": 4}), 422, "too-many-rows")
+        assert "at most 3" in told["detail"]
+        question = {"rows": [{"flow": 5}, {"valve": 3}, {}]}
+        problem(client.post("/score", json=question), 422, "too-many-patterns")
+        shown = client.get("/models/plant").json()["limits"]
+        assert {name: shown[name] for name in ("body_bytes", "rows", "explained_rows", "sampled_rows", "patterns")} == {
+            "body_bytes": 300,
+            "rows": 4,
+            "explained_rows": 2,
+            "sampled_rows": 3,
+            "patterns": 2,
+        }
+
+
+def test_a_body_may_be_as_long_as_the_limit(models: Path) -> None:
+    """The limit itself is accepted; one byte more is 413, whether announced or not."""
+    body = b'{"rows": [[1,1,1,1]]}'
+    limits = Settings(models=models, device="cpu", max_body_bytes=len(body))
+    with TestClient(create_app(limits)) as client:
+        assert client.post("/score", content=body, headers=JSON).status_code == 200
+        assert client.post("/score", content=iter([body[:9], body[9:]]), headers=JSON).status_code == 200
+        for longer in (body + b" ", iter([body, b" "])):
+            response = client.post("/score", content=longer, headers=JSON)
+            problem(response, 413, "body-too-large")
+            assert response.headers["connection"] == "close"
+
+
+def test_a_model_with_few_held_out_rows_has_a_default_rate(models: Path, tmp_path: Path) -> None:
+    """Twenty rows can vouch for no rate below 1/21, so that is the default: leaving it out is never an error."""
+    shutil.copytree(models / "plant" / "1", tmp_path / "plant" / "1")
+    folder = tmp_path / "plant" / "1"
+    with np.load(folder / bundle.CALIBRATION) as stored:
+        arrays = dict(stored)
+    np.savez(folder / bundle.CALIBRATION, scores=arrays["scores"][:20], rows=arrays["rows"][:20])
+    manifest = bundle.Manifest.model_validate_json((folder / bundle.MANIFEST).read_bytes())
+    bundle.seal(
+        folder,
+        manifest.model_copy(update={"calibration": manifest.calibration.model_copy(update={"rows": 20})}),
+    )
+
+    with TestClient(create_app(Settings(models=tmp_path, device="cpu"))) as client:
+        answer = client.post("/score", json={"rows": [FAR, {"flow": 900.0}]}).json()
+
+    assert answer["false_alarm_rate"] == 1 / 21
+    assert answer["alarm"] == [True, True]
+
+
+@pytest.mark.parametrize("path", ["/no/such/address", "/score/", "/models/", "/static/swagger-ui.css", "/redoc"])
+def test_an_unknown_address_is_a_problem_too(client: TestClient, path: str) -> None:
+    """404, with no redirect that would repeat the Host header."""
+    problem(client.get(path), 404, "not-found")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", "/score", "POST"),
+        ("PUT", "/models/plant/score", "POST"),
+        ("DELETE", "/models", "GET"),
+        ("POST", "/models/plant", "GET"),
+        ("OPTIONS", "/sample", "POST"),
+        ("TRACE", "/", "GET"),
+        ("HEAD", "/encode", "POST"),
+    ],
+)
+def test_another_method_is_told_which_to_use(client: TestClient, method: str, path: str, allowed: str) -> None:
+    """405 with the header Allow."""
+    response = client.request(method, path)
+
+    assert (response.status_code, response.headers["allow"]) == (405, allowed)
+    if method != "HEAD":
+        problem(response, 405, "method-not-allowed")

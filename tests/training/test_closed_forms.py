@@ -1,0 +1,214 @@
+"""Known truths: probabilistic PCA, factor analysis, the KL, units, and rays out of the data."""
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+import torch
+from sklearn.decomposition import PCA, FactorAnalysis
+from torch.distributions import Normal, kl_divergence
+
+from app.bundle import Sensor
+from app.engine import Array
+from training import ppca
+from training.config import Config, Limits
+from training.data import describe
+from training.fit import Rows
+from training.gaussian import Gaussian
+from training.graphs import Graphs, Score
+from training.onnx_file import write_graph
+from training.standardise import standardise
+from training.train import build, train
+from training.vae import Vae, whitened_draws
+
+
+def factor_rows(count: int = 4000, sensors: int = 12, factors: int = 4, seed: int = 0) -> Array:
+    """Rows of a factor model whose noise is at least a tenth of each sensor's spread."""
+    generator = np.random.default_rng(seed)
+    loading = generator.standard_normal((factors, sensors))
+    noise = generator.uniform(0.3, 1.0, sensors)
+    x = generator.standard_normal((count, factors)) @ loading + noise * generator.standard_normal((count, sensors))
+    return x * 10 ** generator.uniform(-3, 3, sensors) + 100
+
+
+def sensors_of(x: Array) -> tuple[Sensor, ...]:
+    """The sensors that rows x describe."""
+    return describe(x, [f"s{d}" for d in range(x.shape[1])], [None] * x.shape[1])
+
+
+def fitted(x: Array, config: Config, validation: Array | None = None) -> tuple[Vae, tuple[Sensor, ...]]:
+    """A model fitted to rows x, stopped by `validation` or by x itself."""
+    sensors = sensors_of(x)
+    rows = standardise(x, sensors)
+    stop_by = rows if validation is None else standardise(validation, sensors)
+    vae = build(config, sensors, rows)
+    torch.set_num_threads(1)
+    run = train(config, vae, (rows, stop_by), Limits(None, 1), None, False, lambda evaluation: None)
+    return run.vae, sensors
+
+
+@torch.no_grad()
+def nats(vae: Vae, sensors: tuple[Sensor, ...], x: Array) -> Array:
+    """The score of rows x in float64, by torch."""
+    score = Score(Graphs(vae, sensors).eval())
+    return np.concatenate([score(rows)[0].numpy() for rows in torch.tensor(x).split(1000)])
+
+
+def test_planted_probabilistic_pca_is_exact_through_onnx(tmp_path: Path) -> None:
+    """At the closed-form optimum every row's score is the exact negative log-likelihood to 2e-5 nats."""
+    x = factor_rows()
+    sensors = sensors_of(x)
+    standardised = (x - x.mean(axis=0)) / x.std(axis=0)
+    config = Config(width=0, components=0, latent_size=4, decoder_scale="shared")
+    vae = build(config, sensors, standardise(x, sensors)).double()
+    ppca.plant(vae, torch.tensor(standardised))
+    write_graph(
+        tmp_path / "score.onnx",
+        Score(Graphs(vae, sensors).eval()),
+        torch.zeros(3, 12, dtype=torch.float64),
+        "x",
+        ["score", "kl", "per_sensor"],
+    )
+    session = ort.InferenceSession(tmp_path / "score.onnx", providers=["CPUExecutionProvider"])
+
+    found = session.run(["score"], {"x": x})[0]
+
+    values, vectors = np.linalg.eigh(np.cov(standardised.T, ddof=0))
+    noise = values[:-4].mean()
+    covariance = vectors[:, -4:] @ np.diag(values[-4:] - noise) @ vectors[:, -4:].T + noise * np.eye(12)
+    quadratic = np.einsum("nd,nd->n", standardised @ np.linalg.inv(covariance), standardised)
+    log_volume = np.linalg.slogdet(covariance)[1] + 12 * np.log(2 * np.pi) + 2 * np.log(x.std(axis=0)).sum()
+    np.testing.assert_allclose(found, 0.5 * (quadratic + log_volume), atol=2e-5)
+
+
+def test_linear_model_reaches_probabilistic_pca() -> None:
+    """Fitted with one scale for all, −ELBO is within [−1e-5, 0.02] nats a row of scikit-learn's exact NLL."""
+    x = factor_rows()
+    vae, sensors = fitted(x, Config(width=0, components=0, latent_size=4, decoder_scale="shared", steps=2000))
+
+    scale = x.std(axis=0)
+    exact = -PCA(n_components=4).fit((x - x.mean(axis=0)) / scale).score((x - x.mean(axis=0)) / scale)
+    excess = nats(vae, sensors, x).mean() - (exact + np.log(scale).sum())
+
+    assert -1e-5 <= excess <= 0.02
+
+
+def test_linear_model_reaches_factor_analysis() -> None:
+    """Fitted with a scale per sensor, −ELBO is within [−1e-4, 0.02] nats a row of scikit-learn's exact NLL."""
+    x = factor_rows()
+    vae, sensors = fitted(x, Config(width=0, components=0, latent_size=4, decoder_scale="per_sensor", steps=6000))
+
+    scale = x.std(axis=0)
+    standardised = (x - x.mean(axis=0)) / scale
+    oracle = FactorAnalysis(n_components=4, tol=1e-8, svd_method="lapack", max_iter=20_000).fit(standardised)
+    excess = nats(vae, sensors, x).mean() - (-oracle.score(standardised) + np.log(scale).sum())
+
+    assert -1e-4 <= excess <= 0.02
+
+
+def test_kl_to_the_standard_normal_is_torchs() -> None:
+    """½ Σ (m² + s² − 1 − ln s²) for scales from 1e-6 to 1e3, to 1e-12 relative in float64."""
+    generator = torch.Generator().manual_seed(0)
+    mean = 3 * torch.randn(10_000, dtype=torch.float64, generator=generator)
+    scale = 10 ** (9 * torch.rand(10_000, dtype=torch.float64, generator=generator) - 6)
+
+    found = Gaussian(mean, scale.square(), 2 * scale.log()).kl_to_standard()
+
+    torch.testing.assert_close(found, kl_divergence(Normal(mean, scale), Normal(0.0, 1.0)), rtol=1e-12, atol=1e-12)
+
+
+def test_log_density_is_torchs() -> None:
+    """ln N(x; m, s²) to 1e-12 relative in float64."""
+    generator = torch.Generator().manual_seed(0)
+    x, mean = torch.randn(2, 10_000, dtype=torch.float64, generator=generator)
+    scale = 10 ** (6 * torch.rand(10_000, dtype=torch.float64, generator=generator) - 3)
+
+    found = Gaussian(mean, scale.square(), 2 * scale.log()).log_prob(x)
+
+    torch.testing.assert_close(found, Normal(mean, scale).log_prob(x), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("latents", [1, 3, 10, 16, 32])
+def test_posterior_draws_have_mean_zero_and_unit_covariance(latents: int) -> None:
+    """Antithetic and whitened: both moments hold to 1e-12."""
+    draws = whitened_draws(max(16, 2 * latents), latents, seed=3)
+
+    torch.testing.assert_close(draws.mean(dim=0), torch.zeros(latents, dtype=torch.float64), atol=1e-12, rtol=0)
+    covariance = draws.mT @ draws / len(draws)
+    torch.testing.assert_close(covariance, torch.eye(latents, dtype=torch.float64), atol=1e-12, rtol=0)
+
+
+def test_mse_with_a_weighted_kl_is_the_fixed_scale_model() -> None:
+    """`mse + w·KL` and −ELBO at σ² = w·D/2 have one gradient, up to the factor w."""
+    x = factor_rows(500)
+    sensors = sensors_of(x)
+    rows = standardise(x, sensors)
+    weight = 0.01
+    vae = build(Config(kl_weight=weight, components=0, width=16, latent_size=3), sensors, rows)
+    noise = torch.randn(len(rows), 3, generator=torch.Generator().manual_seed(0))
+    posterior = vae.whole(rows.x, rows.observed)
+    z = posterior.mean + posterior.scale * noise
+    kl = vae.prior.kl(posterior, z)
+    squared_error = (rows.x - vae.decode(z).mean).square().mean(dim=-1)
+
+    ours = (-vae.decode(z).log_prob(rows.x).sum(dim=-1) + kl).mean()
+    theirs = (squared_error + weight * kl).mean()
+
+    parameters = [p for p in (*vae.whole.parameters(), *vae.decode.parameters()) if p.requires_grad]
+    of_ours = torch.autograd.grad(ours, parameters, retain_graph=True, allow_unused=True)
+    of_theirs = torch.autograd.grad(theirs, parameters, allow_unused=True)
+    for mine, other in zip(of_ours, of_theirs, strict=True):
+        if mine is not None and other is not None:
+            torch.testing.assert_close(weight * mine, other, rtol=1e-3, atol=1e-6)
+
+
+def test_other_units_shift_the_score_by_their_logarithm() -> None:
+    """x → c·x + e, fitted again with the same seed: every score shifts by Σ ln c within 1e-3 nats."""
+    x = factor_rows(2000, sensors=5, factors=2)
+    factor = np.array([3.7, 0.01, 1000.0, 1.8, 0.453592])
+    other = factor * x + np.array([32.0, -5.0, 1e4, 0.0, 273.15])
+    config = Config(width=32, components=10, steps=300)
+
+    (vae, sensors), (other_vae, other_sensors) = fitted(x, config), fitted(other, config)
+
+    shift = nats(other_vae, other_sensors, other) - nats(vae, sensors, x)
+    np.testing.assert_allclose(shift, np.log(factor).sum(), atol=1e-3)
+
+
+def test_scores_rise_along_every_ray() -> None:
+    """From 10 to 10⁶ training scales out, in 256 random and all axis directions, the score is finite and rises."""
+    generator = np.random.default_rng(0)
+    x = np.tanh(factor_rows(3000, sensors=6, factors=2) / 50) + 0.05 * generator.standard_normal((3000, 6))
+    vae, sensors = fitted(x, Config(width=64, components=20, steps=1500))
+    mean, scale = x.mean(axis=0), x.std(axis=0)
+    random = generator.standard_normal((256, 6))
+    directions = np.concatenate([random / np.abs(random).max(axis=1, keepdims=True), np.eye(6), -np.eye(6)])
+
+    scores = np.array([nats(vae, sensors, mean + t * scale * directions) for t in 10.0 ** np.arange(1, 7)])
+
+    assert np.isfinite(scores).all()
+    assert (np.diff(scores, axis=0) > 0).all()
+    assert (scores[-1] > np.quantile(nats(vae, sensors, x), 0.999)).all()
+
+
+def test_rows_with_holes_train_as_they_are() -> None:
+    """A table with a fifth of its values missing trains, and scores observed sensors only."""
+    x = factor_rows(1500, sensors=5, factors=2)
+    x[np.random.default_rng(1).random(x.shape) < 0.2] = np.nan
+    vae, sensors = fitted(x, Config(width=32, components=10, steps=400))
+
+    scores = nats(vae, sensors, x)
+
+    assert np.isfinite(scores).all()
+
+
+def test_standardised_rows_do_not_see_the_missing() -> None:
+    """A missing value is 0 with observed 0."""
+    x = factor_rows(60, sensors=2, factors=1)
+    x[3, 1] = np.nan
+
+    rows: Rows = standardise(x, sensors_of(x))
+
+    assert (rows.x[3, 1].item(), rows.observed[3, 1].item()) == (0.0, 0.0)
+    assert rows.observed.sum().item() == 119

@@ -1,0 +1,236 @@
+"""`nelbo-train` as a person runs it: same bytes twice, interruption and resumption, versions side by side, refusals."""
+
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from app import bundle
+from app.engine import Engine
+from tests.conftest import plant_rows
+from training.__main__ import main
+from training.checkpoint import sole_run
+from training.config import Config, Limits
+from training.data import describe
+from training.fit import TrainingError
+from training.standardise import standardise
+from training.train import build
+from training.train import train as fit_model
+
+ARGUMENTS = ["plant.csv", "--name", "plant", "--config", "run.toml", "--threads", "1"]
+CONFIG = "steps = 300\nwidth = 16\ncomponents = 5\n"
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A desk after a whole run."""
+
+    desk: Path
+    printed: str
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Path:
+    """A folder with plant.csv, 600 rows of four sensors with a hole, and a quick run.toml."""
+    return lay_out(tmp_path / "desk")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """Such a folder after a run that was left alone, and what the run printed."""
+    desk = lay_out(tmp_path_factory.mktemp("finished") / "desk")
+    return Finished(desk, train(desk))
+
+
+def lay_out(folder: Path) -> Path:
+    """The same desk in any folder."""
+    folder.mkdir()
+    cells = [[f"{value:.6g}" for value in row] for row in plant_rows(600, seed=3)]
+    cells[7][1] = ""
+    lines = ["temperature [°C],pressure [mbar],flow [m³/h],valve", *(",".join(row) for row in cells)]
+    (folder / "plant.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (folder / "run.toml").write_text(CONFIG, encoding="utf-8")
+    return folder
+
+
+def train(desk: Path, *more: str) -> str:
+    """Run the command in `desk` to a good end; what it printed."""
+    told = subprocess.run(command(*more), cwd=desk, capture_output=True, text=True, check=False)
+    assert told.returncode == 0, told.stderr
+    return told.stdout
+
+
+def command(*more: str) -> list[str]:
+    """The command line, in this interpreter."""
+    return [sys.executable, "-m", "training", *ARGUMENTS, *more]
+
+
+def interrupt(desk: Path, how: signal.Signals) -> tuple[int, str]:
+    """The command, sent `how` as soon as it has kept something: its exit code and what it said last."""
+    with subprocess.Popen(command(), cwd=desk, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as run:
+        assert run.stderr is not None
+        for _ in range(5):
+            run.stderr.readline()
+        run.send_signal(how)
+        return run.wait(timeout=60), run.stderr.read()
+
+
+def refused(desk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *more: str) -> str:
+    """What the command says when it writes nothing."""
+    monkeypatch.chdir(desk)
+    assert main([*ARGUMENTS, *more]) == 1
+    assert not (desk / "models" / "plant").exists()
+    return capsys.readouterr().err
+
+
+def same_model(one: Path, other: Path) -> bool:
+    """Whether everything but the recorded command is identical."""
+    names = bundle.FILES - {bundle.MANIFEST}
+    folders = [desk / "models" / "plant" / "1" for desk in (one, other)]
+    return all((folders[0] / name).read_bytes() == (folders[1] / name).read_bytes() for name in names)
+
+
+def test_a_table_becomes_a_bundle_that_scores(finished: Finished) -> None:
+    """The CSV's names and units reach the manifest, and the exported model scores its rows."""
+    written = bundle.read(finished.desk / "models" / "plant" / "1")
+
+    assert [(s.name, s.unit, s.constant) for s in written.manifest.sensors] == [
+        ("temperature", "°C", False),
+        ("pressure", "mbar", False),
+        ("flow", "m³/h", False),
+        ("valve", None, True),
+    ]
+    assert written.manifest.provenance.command.startswith("nelbo-train plant.csv --name plant")
+    assert written.manifest.calibration.rows == 120
+    assert "sensor 'valve' is always 3" in finished.printed
+    assert np.isfinite(Engine(written).score(plant_rows(50, seed=4)).score).all()
+
+
+def test_nothing_else_is_left_behind(finished: Finished) -> None:
+    """After a run the repository holds the bundle and no half-made folder or checkpoint."""
+    files = [entry for entry in (finished.desk / "models").rglob("*") if entry.is_file()]
+
+    assert [entry.name for entry in files if entry.parent.name != "1"] == ["lock"]
+
+
+def test_another_folder_gives_the_same_bytes(finished: Finished, desk: Path) -> None:
+    """Same data, seed and versions: every file of the bundle is identical, and names no folder of this machine."""
+    train(desk)
+
+    assert same_model(finished.desk, desk)
+    manifests = [folder / "models" / "plant" / "1" / bundle.MANIFEST for folder in (finished.desk, desk)]
+    assert manifests[0].read_bytes() == manifests[1].read_bytes()
+    for file in (desk / "models" / "plant" / "1").iterdir():
+        assert str(desk).encode() not in file.read_bytes()
+        assert str(Path(bundle.__file__).parents[1]).encode() not in file.read_bytes()
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_run_resumes_to_the_same_bytes(finished: Finished, desk: Path, how: signal.Signals) -> None:
+    """Ctrl-C or kill -9, then --resume: the same model as a run that was left alone."""
+    code, _ = interrupt(desk, how)
+    assert not (desk / "models" / "plant").exists()
+
+    train(desk, "--resume")
+
+    assert code == (130 if how == signal.SIGINT else -signal.SIGKILL)
+    assert same_model(finished.desk, desk)
+
+
+def test_ctrl_c_says_how_to_go_on(desk: Path) -> None:
+    """An interrupted run tells where its best is kept; --resume --minutes 0 exports it as it is."""
+    _, said = interrupt(desk, signal.SIGINT)
+
+    train(desk, "--resume", "--minutes", "0")
+
+    assert "checkpoint.pt" in said
+    assert "--resume --minutes 0" in said
+    assert bundle.read(desk / "models" / "plant" / "1").manifest.version == 1
+
+
+def test_a_worse_version_is_not_written_when_told_so(finished: Finished, tmp_path: Path) -> None:
+    """Both versions' held-out nats on the same rows are told; with --only-if-better a worse one is not written."""
+    desk = Path(shutil.copytree(finished.desk, tmp_path / "desk"))
+    (desk / "run.toml").write_text('steps = 1\nwidth = 0\ncomponents = 0\ndecoder_scale = "shared"\n', encoding="utf-8")
+
+    printed = train(desk, "--only-if-better")
+
+    assert "with version 1" in printed
+    assert "version 1 is kept" in printed
+    assert [entry.name for entry in (desk / "models" / "plant").iterdir()] == ["1"]
+
+
+def test_the_asked_loss_says_what_it_is(finished: Finished, tmp_path: Path) -> None:
+    """kl_weight w is told as the fixed decoder scale √(w·D/2), and the next version stands beside the first."""
+    desk = Path(shutil.copytree(finished.desk, tmp_path / "desk"))
+    (desk / "run.toml").write_text(CONFIG + "kl_weight = 1e-4\n", encoding="utf-8")
+
+    printed = train(desk)
+
+    assert "decoder scale of 0.01225 training scales" in printed
+    assert bundle.read(desk / "models" / "plant" / "2").manifest.decoder_scale == "fixed"
+
+
+def test_resume_without_a_checkpoint_is_refused(
+    desk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """--resume with nothing to resume says so."""
+    assert "no checkpoint" in refused(desk, monkeypatch, capsys, "--resume")
+
+
+def test_resume_of_another_configuration_is_refused(
+    desk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A checkpoint is continued only with the data and configuration that made it."""
+    interrupt(desk, signal.SIGKILL)
+    (desk / "run.toml").write_text(CONFIG + "seed = 1\n", encoding="utf-8")
+
+    assert "other data, configuration" in refused(desk, monkeypatch, capsys, "--resume")
+
+
+def test_two_runs_of_one_model_do_not_meet(
+    desk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """While one run writes a model, a second is refused."""
+    with sole_run(desk / "models" / ".training" / "plant"):
+        assert "another nelbo-train" in refused(desk, monkeypatch, capsys)
+
+
+@pytest.mark.parametrize(
+    ("toml", "word"),
+    [
+        ("stepz = 3\n", "stepz"),
+        ("steps = 0\n", "steps is 0"),
+        ('decoder_scale = "wide"\n', "decoder_scale"),
+        ("kl_weight = -1\n", "kl_weight"),
+        ("steps = \n", "not TOML"),
+        ('drop = ["presure"]\n', "pressure"),
+    ],
+)
+def test_a_wrong_configuration_is_refused(
+    desk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], toml: str, word: str
+) -> None:
+    """An unknown key, a meaningless value or an unknown column is named, and nothing is written."""
+    (desk / "run.toml").write_text(toml, encoding="utf-8")
+
+    assert word in refused(desk, monkeypatch, capsys)
+
+
+def test_a_loss_that_is_not_finite_exports_nothing(desk: Path) -> None:
+    """The step, the stage and the first tensor that is not finite are named."""
+    x = plant_rows(200, seed=3)
+    sensors = describe(x, ("a", "b", "c", "d"), (None,) * 4)
+    rows = standardise(x, sensors)
+    config = Config(width=16, components=5)
+    vae = build(config, sensors, rows)
+    with torch.no_grad():
+        vae.decode.offset[1] = torch.nan
+
+    with pytest.raises(TrainingError, match=r"step 0 of stage 'density'.*parameter decode.offset"):
+        fit_model(config, vae, (rows, rows), Limits(None, 1), None, False, lambda evaluation: None)
