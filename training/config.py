@@ -28,14 +28,15 @@ class Config:
     """How rows are parted into training, validation and calibration: at random by seed, or in the order of the file."""
     seed: int = 0
     """Everything random follows from it."""
-    steps: int = 16_000
+    steps: int = 10_000
     """Gradient steps at most; training ends earlier when the validation rows stop gaining."""
     width: int | None = None
     """Units in each hidden layer, 0 for the linear model; by default 256, or 128 below 2000 rows."""
     latent_size: int | None = None
     """Latents; by default one fewer than the sensors, at most 16, or 32 above 32 sensors."""
-    components: int = 100
-    """Components of the learned mixture prior; 0 is the N(0, I) prior."""
+    components: int | None = None
+    """Components of the learned mixture prior, 0 for the N(0, I) prior; by default 300, or 0 above 32 sensors, where
+    components are too sparse to say what lies between them (benchmarks.server_metrics)."""
     decoder_scale: Literal["free", "per_sensor", "shared"] = "free"
     """The decoder's scale: from the network, one constant a sensor, or one constant for all (in training scales)."""
     kl_weight: float | None = None

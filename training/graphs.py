@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from app.bundle import Sensor
+from training.background import WEIGHT
+from training.elbo import Elbo, Shared, share
 from training.gaussian import Gaussian
 from training.sums import mean_over_draws, total
 from training.vae import Hidden, Vae, draws_for, elbo, whitened_draws
@@ -65,6 +67,17 @@ class Graphs(nn.Module):
         standardised = torch.where(missing, torch.zeros_like(x), (x - self.mean) / self.scale)
         return standardised, torch.where(missing, torch.zeros_like(x), torch.ones_like(x))
 
+    def network(self, x: Tensor, observed: Tensor) -> Elbo:
+        """The network's negative ELBO of standardised rows [n, A], the mean over its constant draws."""
+        posterior: Gaussian = self.vae.encode(x, observed)
+        per_draw = elbo(self.vae, posterior.for_draws(), x[:, None, :], observed[:, None, :], self.noise)
+        return Elbo(mean_over_draws(per_draw.per_sensor), mean_over_draws(per_draw.kl[:, :, None])[:, 0])
+
+    def shared(self, x: Tensor, observed: Tensor) -> Shared:
+        """The network's and the background's negative ELBO as one."""
+        assert self.vae.background is not None
+        return share(self.network(x, observed), self.vae.background.elbo(x, observed), WEIGHT)
+
     def moving(self, x: Tensor) -> Tensor:
         """The columns in the density, [n, A]."""
         return x.index_select(1, self.active)
@@ -102,10 +115,16 @@ class Reconstruct(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         g = self.graphs
         standardised, observed = g.standardised(x)
-        posterior: Gaussian = g.vae.encode(g.moving(standardised), g.moving(observed))
-        decoded = g.vae.decode(posterior.mean[:, None, :] + posterior.scale[:, None, :] * g.noise)
+        active, seen = g.moving(standardised), g.moving(observed)
+        posterior: Gaussian = g.vae.encode(active, seen)
+        decoded: Gaussian = g.vae.decode(posterior.mean[:, None, :] + posterior.scale[:, None, :] * g.noise)
         mean = mean_over_draws(decoded.mean)
         variance = mean_over_draws(decoded.variance + (decoded.mean - mean[:, None, :]).square())
+        if g.vae.background is not None:
+            other, share = g.vae.background.predict(active), g.shared(active, seen).share
+            between = share * (1 - share) * (mean - other.mean).square()
+            variance = (1 - share) * variance + share * other.variance + between
+            mean = mean + share * (other.mean - mean)
         at_rest = torch.zeros_like(g.resting(standardised))
         return (
             g.mean + g.scale * g.in_order(mean, at_rest),
@@ -116,17 +135,23 @@ class Reconstruct(nn.Module):
 class Sample(nn.Module):
     """Standard normal noise [n, M] → x [n, D] drawn from p(x): the prior, the decoder and its noise are all inside."""
 
+    edge: Tensor
+
     def __init__(self, graphs: Graphs) -> None:
         super().__init__()
         self.graphs = graphs
         self.sample_prior = graphs.vae.prior.sampler()
         self.latent_noise = self.sample_prior.noise_size
-        self.noise_size = self.latent_noise + len(graphs.active)
+        self.noise_size = 1 + self.latent_noise + len(graphs.active)
+        self.register_buffer("edge", torch.special.ndtri(torch.tensor([1 - WEIGHT], dtype=torch.float64)))
 
     def forward(self, noise: Tensor) -> Tensor:
         g = self.graphs
-        decoded = g.vae.decode(self.sample_prior(noise[:, : self.latent_noise]))
-        active = decoded.mean + decoded.scale * noise[:, self.latent_noise :]
+        which, latent, own = noise.split([1, self.latent_noise, len(g.active)], dim=-1)
+        decoded: Gaussian = g.vae.decode(self.sample_prior(latent))
+        active = decoded.mean + decoded.scale * own
+        if g.vae.background is not None:
+            active = torch.where(which > self.edge, g.vae.background.sample(latent[:, -g.latents :], own), active)
         at_rest = torch.zeros_like(noise[:, :1]).expand(-1, len(g.constant))
         return g.mean + g.scale * g.in_order(active, at_rest)
 
@@ -142,10 +167,9 @@ class Score(nn.Module):
         g = self.graphs
         standardised, observed = g.standardised(x)
         active, seen = g.moving(standardised), g.moving(observed)
-        posterior: Gaussian = g.vae.encode(active, seen)
-        per_draw = elbo(g.vae, posterior.for_draws(), active[:, None, :], seen[:, None, :], g.noise)
-        density = mean_over_draws(per_draw.per_sensor) + seen * g.scale[g.active].log()
+        parts = g.network(active, seen) if g.vae.background is None else g.shared(active, seen).elbo
+        density = parts.per_sensor + seen * g.scale[g.active].log()
         moved = g.resting(observed) * CONSTANT_NATS * g.resting(standardised).square()
         per_sensor = g.in_order(density, moved)
-        kl = mean_over_draws(per_draw.kl[:, :, None])[:, 0] * seen.amax(dim=-1)  # nothing observed, nothing learnt
+        kl = parts.kl * seen.amax(dim=-1)  # nothing observed, nothing learnt
         return total(per_sensor) + kl, kl, per_sensor

@@ -27,6 +27,8 @@ def plant(vae: Vae, x: Tensor) -> None:
         _set(encoder.linear, loading / gram)
         _set(encoder.offset, -mean @ loading / gram)
         _set(encoder.log_scale, 0.5 * (variance / gram).log())
+    if vae.background is not None:
+        vae.background.plant(loading.mT, mean, variance)
     _set(vae.decode.linear, loading.mT)
     _set(vae.decode.offset, mean)
     if vae.decode.scale.fixed is None:

@@ -34,7 +34,8 @@ def build(config: Config, sensors: tuple[Sensor, ...], rows: Rows) -> Vae:
     count = sum(not sensor.constant for sensor in sensors)
     latents = config.latent_size or max(1, min(count - 1, 16 if count <= 32 else 32))
     width = config.width if config.width is not None else (128 if len(rows) < 2000 else 256)
-    components = min(config.components, max(1, len(rows) // 10)) if config.components else 0
+    wanted = config.components if config.components is not None else (300 if count <= 32 else 0)
+    components = min(wanted, max(1, len(rows) // 10))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         fixed = config.fixed_scale(count)

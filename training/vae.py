@@ -12,6 +12,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from training.background import Background
+from training.elbo import Elbo
 from training.gaussian import VECTOR, Gaussian, exp, log, symlog
 from training.prior import MixturePrior, StandardPrior
 from training.sums import total
@@ -26,11 +28,11 @@ LATENT_REACH = 3.0
 
 @dataclass(frozen=True)
 class Reach:
-    """How far the encoder looks, in training scales, so that its answer freezes along every ray out of the data.
+    """How far out the encoder looks, in training scales: beyond it, its answer stands still along a ray.
 
-    `limit` [D] is beyond every value trained on, `typical` beyond every training row's middle |x| / limit. A faulty
-    sensor is cut at its limit and leaves the others' evidence whole; a row whose middle sensor is out is shrunk as one.
-    With q(z|x) frozen the score grows as the squared distance, whatever the decoder's scale does.
+    `limit` [D] cuts each sensor, so that a faulty one leaves the others' evidence whole; a row whose middle |x| / limit
+    is beyond `typical` is shrunk as one. With q(z|x) at rest the score grows as the squared distance, whatever the
+    decoder's scale does.
     """
 
     limit: Tensor
@@ -83,8 +85,7 @@ class Encoder(nn.Module):
 
     def bounded(self, x: Tensor, observed: Tensor) -> Tensor:
         """x within the encoder's reach, [n, D]; the identity on rows like those trained on."""
-        middle = middle_extent(x * observed, self.limit)
-        x = x * (self.typical / middle.clamp(min=self.typical))
+        x = x * (self.typical / middle_extent(x * observed, self.limit).clamp(min=self.typical))
         return torch.minimum(torch.maximum(x, -self.limit), self.limit) * observed
 
 
@@ -132,7 +133,7 @@ class Hidden(nn.Module):
 
 
 class Vae(nn.Module):
-    """The whole model; rows with a missing sensor have an encoder of their own."""
+    """The whole model, with an encoder for rows with missing sensors and a background for rows like no other."""
 
     def __init__(self, shape: Shape, reach: Reach, floor: Tensor, scale: DecoderScale) -> None:
         super().__init__()
@@ -140,6 +141,8 @@ class Vae(nn.Module):
         self.whole = Encoder(shape, reach, shape.width)
         self.partial = Encoder(shape, reach, shape.width or 128)
         self.decode = Decoder(shape, floor, scale)
+        learned_network = shape.width > 0 and scale.fixed is None
+        self.background = Background(shape.sensors, shape.latents) if learned_network else None
         self.prior: StandardPrior | MixturePrior = (
             MixturePrior(shape.components, shape.latents) if shape.components else StandardPrior(shape.latents)
         )
@@ -153,18 +156,6 @@ class Vae(nn.Module):
             torch.where(complete, whole.variance, partial.variance),
             torch.where(complete, whole.log_variance, partial.log_variance),
         )
-
-
-@dataclass(frozen=True)
-class Elbo:
-    """The negative ELBO's parts in nats, per draw: per_sensor [..., n, D], 0 where missing, and kl [..., n]."""
-
-    per_sensor: Tensor
-    kl: Tensor
-
-    @property
-    def negative(self) -> Tensor:
-        return self.per_sensor.sum(dim=-1) + self.kl
 
 
 def elbo(vae: Vae, posterior: Gaussian, x: Tensor, observed: Tensor, noise: Tensor) -> Elbo:

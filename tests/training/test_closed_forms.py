@@ -14,6 +14,7 @@ from app.engine import Array
 from training import ppca
 from training.config import Config, Limits
 from training.data import describe
+from training.elbo import Elbo, share
 from training.fit import Rows
 from training.gaussian import Gaussian
 from training.graphs import Graphs, Score
@@ -80,6 +81,37 @@ def test_planted_probabilistic_pca_is_exact_through_onnx(tmp_path: Path) -> None
     quadratic = np.einsum("nd,nd->n", standardised @ np.linalg.inv(covariance), standardised)
     log_volume = np.linalg.slogdet(covariance)[1] + 12 * np.log(2 * np.pi) + 2 * np.log(x.std(axis=0)).sum()
     np.testing.assert_allclose(found, 0.5 * (quadratic + log_volume), atol=2e-5)
+
+
+def test_the_background_is_probabilistic_pca() -> None:
+    """The linear model behind the network scores every row its exact negative log-likelihood, in closed form."""
+    x = factor_rows(500, sensors=6, factors=2)
+    sensors = sensors_of(x)
+    rows = standardise(x, sensors)
+    vae = build(Config(width=8, components=3, latent_size=2), sensors, rows)
+    assert vae.background is not None
+    exact = -PCA(n_components=2).fit(rows.x.double().numpy()).score_samples(rows.x.double().numpy())
+
+    found = vae.background.elbo(rows.x.double(), rows.observed.double()).negative.numpy()
+
+    np.testing.assert_allclose(found, exact, rtol=5e-3)  # scikit-learn's covariance has n - 1
+
+
+def test_two_models_share_a_row_as_their_mixture_does() -> None:
+    """The shared parts add up to −ln[(1 − w)·e^(−a) + w·e^(−b)], for equal, near and very far costs."""
+    sensors, kl = torch.randn(2, 50, 3, dtype=torch.float64), torch.randn(2, 50, dtype=torch.float64)
+    sensors[0, 10] += 1e12
+    sensors[1, 20] += 1e12
+    sensors[0, 30], kl[0, 30] = sensors[1, 30], kl[1, 30]
+    first, second = Elbo(sensors[0], kl[0]), Elbo(sensors[1], kl[1])
+
+    mixed = share(first, second, 0.25)
+
+    exact = -torch.logaddexp(np.log(0.75) - first.negative, np.log(0.25) - second.negative)
+    torch.testing.assert_close(mixed.elbo.negative, exact, rtol=1e-12, atol=1e-9)
+    assert mixed.share[10].item() == 1
+    assert mixed.share[20].item() == 0
+    assert mixed.share[30].item() == pytest.approx(0.25)
 
 
 def test_linear_model_reaches_probabilistic_pca() -> None:

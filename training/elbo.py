@@ -1,0 +1,49 @@
+"""The negative ELBO's parts, and how two models of one row share it."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from training.gaussian import exp, log
+from training.sums import total
+
+
+@dataclass(frozen=True)
+class Elbo:
+    """In nats: per_sensor [..., n, D], 0 where missing, and kl [..., n]; they add up to −ELBO."""
+
+    per_sensor: Tensor
+    kl: Tensor
+
+    @property
+    def negative(self) -> Tensor:
+        return total(self.per_sensor) + self.kl
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Two models' ELBO of the same rows as one, and the second's share [n, 1] in it."""
+
+    elbo: Elbo
+    share: Tensor
+
+
+def share(first: Elbo, second: Elbo, weight: float) -> Shared:
+    """−ln[(1 − w)·e^(−first) + w·e^(−second)], w being the second's `weight`; rows are [n, …].
+
+    It is the ELBO of a mixture whose component c is latent too, with q(c|x) at its optimum, the softmax: every part is
+    the mean of the two models' parts under q(c|x), and KL(q(c|x) ‖ p(c)) goes to the kl.
+    """
+    log_weights = math.log1p(-weight), math.log(weight)
+    costs = [part.negative[:, None] - log_weight for part, log_weight in zip((first, second), log_weights, strict=True)]
+    least = torch.minimum(*costs)
+    log_total = log(exp(least - costs[0]) + exp(least - costs[1]))
+    log_shares = [least - cost - log_total for cost in costs]
+    shares = [exp(log_share) for log_share in log_shares]
+    per_sensor = shares[0] * first.per_sensor + shares[1] * second.per_sensor
+    kl = torch.zeros_like(first.kl)
+    for part, mine, log_mine, log_weight in zip((first, second), shares, log_shares, log_weights, strict=True):
+        kl = kl + (mine * (part.kl[:, None] + log_mine - log_weight)).squeeze(-1)
+    return Shared(Elbo(per_sensor, kl), shares[1])
