@@ -36,7 +36,7 @@ class Config:
     """Latents; by default one fewer than the sensors, at most 16, or 32 above 32 sensors."""
     components: int | None = None
     """Components of the learned mixture prior, 0 for the N(0, I) prior; by default 300, or 0 above 32 sensors, where
-    components are too sparse to say what lies between them (benchmarks.server_metrics)."""
+    components lie too sparsely to say what is between them."""
     decoder_scale: Literal["free", "per_sensor", "shared"] = "free"
     """The decoder's scale: from the network, one constant a sensor, or one constant for all (in training scales)."""
     kl_weight: float | None = None
