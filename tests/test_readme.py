@@ -62,7 +62,7 @@ def same(found: object, shown: object) -> None:
             same(one, other)
     elif isinstance(shown, float):
         assert isinstance(found, float | int)
-        assert math.isclose(found, shown, rel_tol=2e-6, abs_tol=1e-9), (found, shown)
+        assert math.isclose(found, shown, rel_tol=1e-5, abs_tol=1e-5), (found, shown)
     else:
         assert found == shown
 
