@@ -56,10 +56,10 @@ class Sensor(_Frozen):
 
 
 class Probe(_Frozen):
-    """How closely the graphs must reproduce the answers in `probe.npz`: |Δ| ≤ absolute + relative·|value|.
+    """How closely the graphs must reproduce the answers in `probe.npz`: |Δ| ≤ absolute + relative·size.
 
-    Scores in nats, the value of per_sensor being its row's largest; means and scales in units of the sensor's
-    training scale.
+    Scores are in nats, and their size is what the row's score adds up, |kl| + Σ |per_sensor|; means and scales are in
+    units of the sensor's training scale, and their size is their own.
     """
 
     rows: Annotated[int, Field(ge=1)]

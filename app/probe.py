@@ -26,12 +26,15 @@ class Answers:
 
     def worst(self, expected: "Answers", sensor_scale: Array, tolerance: Probe) -> tuple[str, float]:
         """The answer that is furthest off, and by how much beyond the tolerance; above 0, or NaN, it does not hold."""
+        # a sum is as exact as its parts are large: the size of a row's nats is what its score adds up
+        nats = np.abs(expected.kl) + np.abs(expected.per_sensor).sum(axis=1)
         excess = {}
         for field in fields(self):
             unit = sensor_scale if field.name in {"mean", "scale", "sample"} else 1.0
             found, wanted = getattr(self, field.name) / unit, getattr(expected, field.name) / unit
-            # a score's parts are as exact as the score: one sensor's nats far out do not make another's exact
-            size = np.abs(wanted).max(axis=1, keepdims=True) if field.name == "per_sensor" else np.abs(wanted)
+            size = np.abs(wanted)
+            if field.name in {"score", "kl", "per_sensor"}:
+                size = nats.reshape(-1, *(1,) * (wanted.ndim - 1))
             allowed = tolerance.absolute + tolerance.relative * size
             excess[field.name] = float(np.max(np.abs(found - wanted) - allowed))
         # NaN compares as the worst of all

@@ -120,5 +120,5 @@ def _require_parity(engine: Engine, torch_model: TorchModel, trained: Trained) -
     if not excess <= 0:
         raise ExportError(
             f"onnxruntime's {name} differs from torch's by {excess:.3g} more than "
-            f"{PROBE.absolute} + {PROBE.relative}·|value| on {COMPARED_ROWS} rows; nothing was exported"
+            f"{PROBE.absolute} + {PROBE.relative}·size on {COMPARED_ROWS} rows; nothing was exported"
         )

@@ -210,12 +210,10 @@ def mean_nats(vae: Vae, stage: Stage, rows: Rows) -> float:
 def _require_finite(descent: Descent, stage: Stage, loss: Tensor) -> None:
     if torch.isfinite(loss):
         return
-    names = (
-        f"{kind} {name}"
-        for name, parameter in descent.vae.named_parameters()
-        for kind, tensor in (("parameter", parameter), ("gradient of", parameter.grad))
-        if tensor is not None and not torch.isfinite(tensor).all()
-    )
+    parameters = list(descent.vae.named_parameters())
+    tensors: list[tuple[str, Tensor]] = [(f"parameter {name}", parameter) for name, parameter in parameters]
+    tensors += [(f"gradient of {name}", parameter.grad) for name, parameter in parameters if parameter.grad is not None]
+    names = (name for name, tensor in tensors if not torch.isfinite(tensor).all())
     raise TrainingError(
         f"the loss is {loss.item()} at step {descent.step} of stage '{stage.name}'; "
         f"the first tensor that is not finite: {next(names, 'the loss itself')}; nothing was exported"

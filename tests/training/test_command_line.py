@@ -143,38 +143,29 @@ def test_an_interrupted_run_resumes_to_the_same_bytes(finished: Finished, desk: 
     assert same_model(finished.desk, desk)
 
 
-def test_ctrl_c_says_how_to_go_on(desk: Path) -> None:
-    """An interrupted run tells where its best is kept; --resume --minutes 0 exports it as it is."""
+def test_the_best_so_far_is_exported_when_asked(finished: Finished, tmp_path: Path) -> None:
+    """Ctrl-C tells where the best is kept; --resume --minutes 0 exports it as it is, as the next version."""
+    desk = Path(shutil.copytree(finished.desk, tmp_path / "desk"))
     _, said = interrupt(desk, signal.SIGINT)
 
     train(desk, "--resume", "--minutes", "0")
 
     assert "checkpoint.pt" in said
     assert "--resume --minutes 0" in said
-    assert bundle.read(desk / "models" / "plant" / "1").manifest.version == 1
+    assert bundle.read(desk / "models" / "plant" / "2").manifest.version == 2
 
 
 def test_a_worse_version_is_not_written_when_told_so(finished: Finished, tmp_path: Path) -> None:
-    """Both versions' held-out nats on the same rows are told; with --only-if-better a worse one is not written."""
-    desk = Path(shutil.copytree(finished.desk, tmp_path / "desk"))
-    (desk / "run.toml").write_text('steps = 1\nwidth = 0\ncomponents = 0\ndecoder_scale = "shared"\n', encoding="utf-8")
-
-    printed = train(desk, "--only-if-better")
-
-    assert "with version 1" in printed
-    assert "version 1 is kept" in printed
-    assert [entry.name for entry in (desk / "models" / "plant").iterdir()] == ["1"]
-
-
-def test_the_asked_loss_says_what_it_is(finished: Finished, tmp_path: Path) -> None:
-    """kl_weight w is told as the fixed decoder scale √(w·D/2), and the next version stands beside the first."""
+    """`mse + 1e-4·KL` is told as the fixed scale √(w·D/2) it is, is compared on the same rows, and loses."""
     desk = Path(shutil.copytree(finished.desk, tmp_path / "desk"))
     (desk / "run.toml").write_text(CONFIG + "kl_weight = 1e-4\n", encoding="utf-8")
 
-    printed = train(desk)
+    printed = train(desk, "--only-if-better")
 
     assert "decoder scale of 0.01225 training scales" in printed
-    assert bundle.read(desk / "models" / "plant" / "2").manifest.decoder_scale == "fixed"
+    assert "with version 1" in printed
+    assert "version 1 is kept" in printed
+    assert [entry.name for entry in (desk / "models" / "plant").iterdir()] == ["1"]
 
 
 def test_resume_without_a_checkpoint_is_refused(
