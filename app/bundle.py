@@ -175,7 +175,7 @@ def read(path: Path) -> Bundle:
             raise BundleError(f"{file}: expected a plain file")
         found = sha256(file)
         if found != expected:
-            raise BundleError(f"{file}: SHA-256 is {found[:12]}…, {SUMS} says {expected[:12]}…")
+            raise BundleError(f"{file}: SHA-256 is {found}, {SUMS} says {expected}")
     manifest = _parse_manifest(path / MANIFEST)
     if (path.parent.name, path.name) != (manifest.name, str(manifest.version)):
         raise BundleError(

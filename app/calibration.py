@@ -76,7 +76,7 @@ def conformal_p(held_out: Array, score: Array) -> Array:
 
 
 def alarm_threshold(held_out: Array, false_alarm_rate: float) -> float:
-    """The smallest double whose p-value is at most the rate, with `held_out` ascending.
+    """The score at which the p-value becomes at most the rate, with `held_out` ascending.
 
     Raises:
         InvalidContent: `rate-out-of-range` when no score could have so small a p-value, or the rate is above 0.5.
@@ -85,11 +85,10 @@ def alarm_threshold(held_out: Array, false_alarm_rate: float) -> float:
     attainable = (1 + np.arange(n + 1)) / (n + 1)
     allowed_above = int(np.searchsorted(attainable, false_alarm_rate, side="right"))
     if allowed_above == 0 or not false_alarm_rate <= MAX_RATE:
-        detail = f"expected between {1 / (n + 1):.6g}, one in the {n} held-out rows and this one, and {MAX_RATE}"
-        raise InvalidContent(
-            "rate-out-of-range", f"/false_alarm_rate: {detail}.", (Fault("/false_alarm_rate", detail),)
-        )
-    return float(np.nextafter(held_out[n - allowed_above], np.inf))
+        detail = f"expected from {1 / (n + 1):.6g} to {MAX_RATE}: {n} held-out rows cannot vouch for a smaller rate"
+        raise InvalidContent("rate-out-of-range", f"false_alarm_rate: {detail}.", (Fault("/false_alarm_rate", detail),))
+    highest_quiet = float(held_out[n - allowed_above])
+    return highest_quiet + float(np.spacing(max(abs(highest_quiet), 1.0)))
 
 
 def discoveries(p_value: Array, rate: float) -> npt.NDArray[np.bool_]:

@@ -1,6 +1,5 @@
 """Real bundles, small and quick: a linear model planted at its closed-form optimum, exported as any other."""
 
-import os
 import shutil
 from pathlib import Path
 
@@ -18,15 +17,6 @@ from training.train import build
 
 PLANT_NAMES = ("temperature", "pressure", "flow", "valve")
 PLANT_UNITS = ("°C", "mbar", "m³/h", None)
-
-
-@pytest.fixture(scope="session")
-def data_folder() -> Path:
-    """The folder of real tables, named by NELBO_DATA; a test that needs it is skipped where it is absent."""
-    folder = Path(os.environ.get("NELBO_DATA", "../shared/data"))
-    if not folder.is_dir():
-        pytest.skip(f"needs the real tables of {folder} (set NELBO_DATA)")
-    return folder
 
 
 def provenance(seed: int = 0) -> Provenance:

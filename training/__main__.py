@@ -48,7 +48,9 @@ def _parser() -> argparse.ArgumentParser:
         "--drop", action="append", default=[], metavar="COLUMN", help="leave a column out; may be repeated"
     )
     parser.add_argument(
-        "--minutes", type=float, help="end within this time; the same seed then need not give the same bytes"
+        "--minutes",
+        type=float,
+        help="of fitting at most, the export comes after; the same seed then need not give the same bytes",
     )
     parser.add_argument("--threads", type=int, help="of torch; the bytes depend on it (default: the cores, at most 4)")
     parser.add_argument("--resume", action="store_true", help="go on from where an interrupted run stands")
@@ -78,6 +80,7 @@ def _run(told: argparse.Namespace, command: str) -> int:
         trained = _train(readings, config, limits, checkpoint, told, command)
         if trained is None:
             return 130
+        print("exporting, and comparing with torch", flush=True)
         written = export(trained, told.out, lambda engine: _compare(engine, trained, told))
         checkpoint.remove()
     if written is not None:
@@ -163,9 +166,12 @@ def _compare(engine: Engine, trained: Trained, told: argparse.Namespace) -> bool
         print(f"version {newest} has other sensors; their scores cannot be compared")
         return True
     new, old = (float(each.score(trained.held_out).score.mean()) for each in (engine, served))
-    print(f"held-out nats a row on {len(trained.held_out)} rows: {new:.4f} now, {old:.4f} with version {newest}")
+    print(
+        f"held-out nats a row, less is better, on {len(trained.held_out)} rows: {new:.4f} now, "
+        f"{old:.4f} with version {newest}"
+    )
     if told.only_if_better and not new < old:
-        print(f"version {newest} is kept, and nothing was written: it is no worse (--only-if-better)")
+        print(f"version {newest} is kept and nothing was written: the new one is no better (--only-if-better)")
         return False
     return True
 

@@ -172,7 +172,7 @@ def _check_content(path: Path, x: Array, names: Sequence[str]) -> None:
     if len(x) < max(MIN_ROWS, len(names)):
         raise TableError(
             f"{path}: {len(x)} rows with values in {len(names)} columns; "
-            f"expected at least {max(MIN_ROWS, len(names))} rows: {MIN_ROWS}, and as many as there are columns"
+            f"expected at least {max(MIN_ROWS, len(names))} rows, as many as columns and no fewer than {MIN_ROWS}"
         )
     for d in np.flatnonzero(np.isnan(x).all(axis=0))[:1].tolist():
         raise TableError(f"{path}, column '{names[d]}': no value in any row; leave it out with --drop '{names[d]}'")
