@@ -14,26 +14,32 @@ from training.gaussian import Gaussian
 from training.sums import total
 
 WEIGHT = 1e-3
+QUANTILE_ROWS = 1_000_000
+"""What torch can take a quantile of at once, and more than enough."""
 
 
 class Background(nn.Module):
-    """x = m + W z + noise of one variance, z ~ N(0, I), with its exact posterior; all of it is closed-form."""
+    """x = m + W z + noise of one variance, z ~ N(0, I), with its exact posterior, all in closed form."""
 
     loading: Tensor
     mean: Tensor
     variance: Tensor
+    reach: Tensor
+    """What all but a thousandth of the training rows cost at most, in nats of standardised x."""
 
     def __init__(self, sensors: int, latents: int) -> None:
         super().__init__()
         self.register_buffer("loading", torch.zeros(latents, sensors, dtype=torch.float64))
         self.register_buffer("mean", torch.zeros(sensors, dtype=torch.float64))
         self.register_buffer("variance", torch.ones(1, dtype=torch.float64))
+        self.register_buffer("reach", torch.zeros(1, dtype=torch.float64))
 
-    def plant(self, loading: Tensor, mean: Tensor, variance: Tensor) -> None:
-        """Set it to W [L, D] with orthogonal rows, m [D] and the noise's variance."""
+    def plant(self, loading: Tensor, mean: Tensor, variance: Tensor, rows: Tensor, observed: Tensor) -> None:
+        """Set it to W [L, D] with orthogonal rows, m [D] and the noise's variance, its reach by the training rows."""
         self.loading.copy_(loading)
         self.mean.copy_(mean)
         self.variance.copy_(variance)
+        self.reach.copy_(torch.quantile(self.elbo(rows, observed).negative[:QUANTILE_ROWS], 1 - WEIGHT))
 
     def posterior(self, x: Tensor) -> Gaussian:
         """q(z|x) of rows x [n, D], 0 where missing: exact for complete rows, a bound for others."""

@@ -202,7 +202,7 @@ def mean_nats(vae: Vae, stage: Stage, rows: Rows) -> float:
         per_draw = elbo(vae, stage.encode(vae, x, observed), x, observed, noise)
         parts = Elbo(per_draw.per_sensor.mean(dim=0), per_draw.kl.mean(dim=0))
         if vae.background is not None:
-            parts = share(parts, vae.background.elbo(x, observed), WEIGHT).elbo
+            parts = share(parts, vae.background.elbo(x, observed), WEIGHT, vae.background.reach).elbo
         nats += parts.negative.double().sum().item()
     return nats / len(rows)
 

@@ -76,7 +76,8 @@ class Graphs(nn.Module):
     def shared(self, x: Tensor, observed: Tensor) -> Shared:
         """The network's and the background's negative ELBO as one."""
         assert self.vae.background is not None
-        return share(self.network(x, observed), self.vae.background.elbo(x, observed), WEIGHT)
+        background = self.vae.background
+        return share(self.network(x, observed), background.elbo(x, observed), WEIGHT, background.reach)
 
     def moving(self, x: Tensor) -> Tensor:
         """The columns in the density, [n, A]."""

@@ -12,8 +12,8 @@ from training.vae import Vae
 LEAST_VARIANCE = 1e-4
 
 
-def plant(vae: Vae, x: Tensor) -> None:
-    """Set the linear parts of `vae` to the optimum for standardised rows x [n, D], missing values as 0."""
+def plant(vae: Vae, x: Tensor, observed: Tensor) -> None:
+    """Set the linear parts of `vae` to the optimum for standardised rows x [n, D], 0 where not `observed`."""
     x = x.double()
     latents = vae.shape.latents
     mean = x.mean(dim=0)
@@ -28,7 +28,7 @@ def plant(vae: Vae, x: Tensor) -> None:
         _set(encoder.offset, -mean @ loading / gram)
         _set(encoder.log_scale, 0.5 * (variance / gram).log())
     if vae.background is not None:
-        vae.background.plant(loading.mT, mean, variance)
+        vae.background.plant(loading.mT, mean, variance, x, observed.double())
     _set(vae.decode.linear, loading.mT)
     _set(vae.decode.offset, mean)
     if vae.decode.scale.fixed is None:

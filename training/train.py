@@ -41,7 +41,7 @@ def build(config: Config, sensors: tuple[Sensor, ...], rows: Rows) -> Vae:
         fixed = config.fixed_scale(count)
         scale = DecoderScale(config.decoder_scale) if fixed is None else DecoderScale("fixed", fixed)
         vae = Vae(Shape(count, latents, width, components), reach(rows), floor(sensors), scale)
-        ppca.plant(vae, rows.x)
+        ppca.plant(vae, rows.x, rows.observed)
         if isinstance(vae.prior, MixturePrior):
             some = rows.take(torch.randperm(len(rows))[:components])
             vae.prior.start_at(vae.encode(some.x, some.observed).mean)

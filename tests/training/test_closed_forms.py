@@ -63,7 +63,7 @@ def test_planted_probabilistic_pca_is_exact_through_onnx(tmp_path: Path) -> None
     standardised = (x - x.mean(axis=0)) / x.std(axis=0)
     config = Config(width=0, components=0, latent_size=4, decoder_scale="shared")
     vae = build(config, sensors, standardise(x, sensors)).double()
-    ppca.plant(vae, torch.tensor(standardised))
+    ppca.plant(vae, torch.tensor(standardised), torch.ones(x.shape))
     write_graph(
         tmp_path / "score.onnx",
         Score(Graphs(vae, sensors).eval()),
@@ -105,13 +105,25 @@ def test_two_models_share_a_row_as_their_mixture_does() -> None:
     sensors[0, 30], kl[0, 30] = sensors[1, 30], kl[1, 30]
     first, second = Elbo(sensors[0], kl[0]), Elbo(sensors[1], kl[1])
 
-    mixed = share(first, second, 0.25)
+    mixed = share(first, second, 0.25, torch.tensor(torch.inf))
 
     exact = -torch.logaddexp(np.log(0.75) - first.negative, np.log(0.25) - second.negative)
     torch.testing.assert_close(mixed.elbo.negative, exact, rtol=1e-12, atol=1e-9)
     assert mixed.share[10].item() == 1
     assert mixed.share[20].item() == 0
     assert mixed.share[30].item() == pytest.approx(0.25)
+
+
+def test_a_row_beyond_the_backgrounds_reach_is_its_alone() -> None:
+    """Where the background finds a row too odd, its parts are the score's, and its weight the only cost."""
+    first, second = Elbo(torch.zeros(2, 1), torch.zeros(2)), Elbo(torch.tensor([[5.0], [50.0]]), torch.zeros(2))
+
+    mixed = share(first, second, 0.25, torch.tensor(10.0))
+
+    assert mixed.share[1].item() == 1
+    assert mixed.elbo.per_sensor[1].item() == 50
+    assert mixed.elbo.kl[1].item() == pytest.approx(-np.log(0.25))
+    assert mixed.share[0].item() < 0.01
 
 
 def test_linear_model_reaches_probabilistic_pca() -> None:
