@@ -7,7 +7,6 @@ import numpy as np
 from scipy.stats import multivariate_normal
 from sklearn.decomposition import PCA, FactorAnalysis
 
-from app.engine import Array
 from benchmarks.fitting import fit, machine
 from training.config import Config
 
@@ -33,17 +32,11 @@ def linear() -> None:
         ("per_sensor", FactorAnalysis(n_components=4, tol=1e-8, svd_method="lapack", max_iter=20_000)),
     ):
         model = fit(x, Config(width=0, components=0, latent_size=4, decoder_scale=scale), held_out=x)
-        fitted_to = x[_trained_on(len(x))]
+        fitted_to = model.trained_on
         standardised = (fitted_to - fitted_to.mean(axis=0)) / fitted_to.std(axis=0)
         exact = -oracle.fit(standardised).score(standardised) + np.log(fitted_to.std(axis=0)).sum()
         excess = model.engine.score(fitted_to).score.mean() - exact
         print(f"linear, {scale} scale: −ELBO minus {type(oracle).__name__}'s exact NLL: {excess:+.5f} nats a row")
-
-
-def _trained_on(count: int) -> Array:
-    from training.data import split
-
-    return split(count, 0, "random", (0.8, 0.19, 0.01)).train
 
 
 def default_on_gaussian() -> None:

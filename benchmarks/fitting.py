@@ -25,6 +25,8 @@ class Fit:
 
     vae: Vae
     engine: Engine
+    trained_on: Array
+    """The rows [n, D] that gradients were taken of."""
     threshold: float
     """In nats, at a false-alarm rate of 1 %."""
     seconds: float
@@ -32,7 +34,7 @@ class Fit:
     steps: int
 
 
-def fit(x: Array, config: Config, held_out: Array | None = None, minutes: float | None = None) -> Fit:
+def fit(x: Array, config: Config, held_out: Array | None = None) -> Fit:
     """Fit to rows x [n, D]: split three ways as nelbo-train does or, with `held_out` given, 80/20."""
     if held_out is None:
         parts = split(len(x), config.seed, config.split)
@@ -42,7 +44,7 @@ def fit(x: Array, config: Config, held_out: Array | None = None, minutes: float 
         train_x, validation_x = x[parts.train], x[[*parts.validation, *parts.calibration]]
     sensors = describe(train_x, [f"s{d}" for d in range(x.shape[1])], [None] * x.shape[1])
     rows = standardise(train_x, sensors), standardise(validation_x, sensors)
-    limits = Limits(minutes, len(os.sched_getaffinity(0)))
+    limits = Limits(None, len(os.sched_getaffinity(0)))
     torch.set_num_threads(limits.threads)
     started = time.monotonic()
     fitted = train(config, build(config, sensors, rows[0]), rows, limits, None, False, lambda evaluation: None)
@@ -63,7 +65,8 @@ def fit(x: Array, config: Config, held_out: Array | None = None, minutes: float 
         written = export(Trained("benchmark", fitted.vae, sensors, held_out, provenance), Path(folder))
         assert written is not None
         engine = Engine(written)
-    return Fit(fitted.vae, engine, written.manifest.calibration.threshold, seconds, fitted.curve[-1].step)
+    threshold = written.manifest.calibration.threshold
+    return Fit(fitted.vae, engine, train_x, threshold, seconds, fitted.curve[-1].step)
 
 
 def machine() -> str:

@@ -64,7 +64,7 @@ def rays(nelbo: Fit, held_out: Array) -> None:
     scores = np.array([nelbo.engine.score(mean + t * scale * directions).score for t in 10.0 ** np.arange(1, 7)])
     highest = np.quantile(nelbo.engine.score(held_out).score, 0.999)
     falls = int((np.diff(scores, axis=0) <= 0).any(axis=0).sum())
-    print(f"rays: {len(directions)} directions, 10 to 10⁶ scales: {falls} fall anywhere, ")
+    print(f"rays: {len(directions)} directions, 10 to 10⁶ scales: {falls} fall anywhere,")
     print(
         f"      {(~np.isfinite(scores)).sum()} are not finite, {(scores[-1] <= highest).sum()} rays end below the "
         f"held-out 99.9 % quantile; the least score at 10 scales is {scores[0].min():.1f} nats"

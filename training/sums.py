@@ -18,7 +18,7 @@ def mean_over_draws(x: Tensor) -> Tensor:
 def log_sum_exp(x: Tensor) -> Tensor:
     """ln Σ exp over the last axis: [..., N] → [...].
 
-    The exponentials are float32, several times as fast: of values from 0 to 1 whose sum is at least 1, they leave the
+    The exponentials are float32, which is faster: of values from 0 to 1 whose sum is at least 1, they leave the
     logarithm exact to 1e-6 nats.
     """
     largest = x.amax(dim=-1, keepdim=True)
