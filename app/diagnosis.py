@@ -207,7 +207,7 @@ class _Walk:
             if name in self._known:
                 self._value(here)
             else:
-                self._fault("unknown-sensor", here, "the model has no sensor of this name; GET /models/{name} names them")
+                self._fault("unknown-sensor", here, "the model has no such sensor; GET /models/{name} names them")
                 self._pass_over(self._cursor.next())
 
     def _value(self, pointer: str) -> None:
