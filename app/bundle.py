@@ -14,13 +14,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from app.errors import BundleError
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 SUMS = "SHA256SUMS"
 CALIBRATION = "calibration.npz"
 PROBE = "probe.npz"
 ENCODE, RECONSTRUCT, SAMPLE, SCORE = "encode.onnx", "reconstruct.onnx", "sample.onnx", "score.onnx"
-FILES = frozenset({MANIFEST, CALIBRATION, PROBE, ENCODE, RECONSTRUCT, SAMPLE, SCORE})
+IMPORTANCE = "importance.onnx"
+_FIRST = frozenset({MANIFEST, CALIBRATION, PROBE, ENCODE, RECONSTRUCT, SAMPLE, SCORE})
+FILES = {1: _FIRST, FORMAT: _FIRST | {IMPORTANCE}}
+"""By format: a reader reads the newest and the one before."""
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
@@ -166,9 +169,10 @@ def read(path: Path) -> Bundle:
         raise BundleError(f"{path}: {SUMS} is missing; expected a bundle folder written by nelbo-train")
     listed = _parse_sums(sums)
     present = {entry.name for entry in path.iterdir()} - {SUMS}
-    if present != FILES or set(listed) != FILES:
-        odd = sorted(present ^ FILES | set(listed) ^ FILES)
-        raise BundleError(f"{path}: {', '.join(odd)}: missing, unlisted or not part of format {FORMAT}")
+    number = _format(path / MANIFEST)
+    if present != FILES[number] or set(listed) != FILES[number]:
+        odd = sorted(present ^ FILES[number] | set(listed) ^ FILES[number])
+        raise BundleError(f"{path}: {', '.join(odd)}: missing, unlisted or not part of format {number}")
     for name, expected in listed.items():
         file = path / name
         if file.is_symlink() or not file.is_file():
@@ -187,7 +191,7 @@ def read(path: Path) -> Bundle:
 def seal(path: Path, manifest: Manifest) -> None:
     """Write the manifest and then SHA256SUMS over every file, in the form that `sha256sum -c` reads."""
     (path / MANIFEST).write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    lines = [f"{sha256(path / name)}  {name}\n" for name in sorted(FILES)]
+    lines = [f"{sha256(path / name)}  {name}\n" for name in sorted(FILES[manifest.format])]
     (path / SUMS).write_text("".join(lines), encoding="ascii")
 
 
@@ -207,14 +211,20 @@ def _parse_sums(sums: Path) -> dict[str, str]:
     return listed
 
 
-def _parse_manifest(file: Path) -> Manifest:
-    text = file.read_bytes()
-    found = re.search(rb'"format"\s*:\s*(\d+)', text)
-    if found is None or int(found[1]) != FORMAT:
+def _format(file: Path) -> int:
+    """The format's number, before anything else of the manifest is believed."""
+    if not file.is_file():
+        raise BundleError(f"{file}: missing")
+    found = re.search(rb'"format"\s*:\s*(\d+)', file.read_bytes())
+    if found is None or int(found[1]) not in FILES:
         said = "no format" if found is None else f"format {int(found[1])}"
-        raise BundleError(f"{file}: {said}; this nelbo reads format {FORMAT}")
+        raise BundleError(f"{file}: {said}; this nelbo reads formats {' and '.join(map(str, sorted(FILES)))}")
+    return int(found[1])
+
+
+def _parse_manifest(file: Path) -> Manifest:
     try:
-        return Manifest.model_validate_json(text)
+        return Manifest.model_validate_json(file.read_bytes())
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         place = ".".join(map(str, first["loc"])) or "the whole"

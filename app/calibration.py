@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from app.engine import Array, Engine
+from app.array import Array
+from app.engine import Engine
 from app.errors import Fault, InvalidContent
 
 MAX_RATE = 0.5

@@ -4,9 +4,9 @@ import re
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
+from app.array import Array
+
 Decimal = Literal[".", ","]
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)

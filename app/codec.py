@@ -15,9 +15,9 @@ import numpy.typing as npt
 import orjson
 from msgspec import UNSET, Struct, UnsetType
 
+from app.array import Array
 from app.cursor import Scalar
 from app.diagnosis import FLOAT32_LIMIT, Fields, Group, OneRow, Option, Rows, Shape, explain
-from app.engine import Array
 from app.errors import MalformedBody
 
 MAX_SEED = 2**63 - 1

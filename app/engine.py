@@ -1,40 +1,37 @@
-"""The four verbs on numpy arrays: one onnxruntime session per graph of a verified bundle.
+"""The verbs on numpy arrays: one onnxruntime session per graph of a verified bundle.
 
 Everything statistical is inside the graphs; models/README.md says what each takes and gives. An engine may be used from
 several threads at once.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
-import onnxruntime as ort
 
 from app import bundle
+from app.array import Array
 from app.bundle import Bundle, Manifest
-from app.errors import BundleError, DeviceError
+from app.errors import BundleError, NotInBundle
+from app.importance import Bound, Draws, Moments, bound, moments, resample
+from app.noise import standard_normal, uniform, whitened
 from app.probe import Answers, Proof
+from app.session import ANY, BATCH, Axes, Device, Graph, choose_device
 
-Array = npt.NDArray[np.float64]
-Device = Literal["cpu", "cuda"]
-
-BATCH = 256
-"""Rows a session runs at once: it bounds memory, and no row's bits depend on where the cuts fall."""
+VECTOR = 4
+"""onnxruntime's exp and log take this many values at a time: draws are run in multiples of it, for equal bits."""
+DRAWS_AT_ONCE = 4096
+"""Rows × draws of one run."""
+CONDITIONAL_DRAWS = 128
+"""Draws, at least twice the latents, that a missing sensor's moments are made of."""
+RESAMPLED_DRAWS = 1024
+"""Draws that rows with missing sensors are completed from."""
 
 
 @dataclass(frozen=True)
 class Encoding:
     """q(z|x) per row: mean and scale, both [n, L], in latents normalised to mean 0 and variance 1 under the prior."""
-
-    mean: Array
-    scale: Array
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What each sensor should have read: mean and scale (a standard deviation), both [n, D], in the sensors' units."""
 
     mean: Array
     scale: Array
@@ -53,35 +50,54 @@ class Engine:
     """A bundle's graphs, opened on one device and proved by its probe."""
 
     def __init__(self, opened: Bundle, device: Literal["auto", "cpu", "cuda"] = "cpu", threads: int = 1) -> None:
-        """Open the four graphs and recompute the probe.
+        """Open the graphs and recompute the probe.
 
         Raises:
             BundleError: a graph does not open, has another signature than the manifest says or fails the probe.
             DeviceError: `device` is "cuda" and CUDA cannot be had.
         """
         self.manifest: Manifest = opened.manifest
-        self.device: Device = _choose_device(device, opened.path / bundle.ENCODE)
+        self.device: Device = choose_device(device, opened.path / bundle.ENCODE)
         sensors, latents, noise = len(self.manifest.sensors), self.manifest.latent_size, self.manifest.noise_size
-        x = {"x": sensors}
+        x: Axes = {"x": [sensors]}
 
-        def graph(file: str, inputs: dict[str, int], outputs: dict[str, int | None]) -> "_Graph":
-            return _Graph(opened.path / file, self.device, threads, inputs, outputs)
+        def graph(file: str, inputs: Axes, outputs: Axes) -> Graph:
+            return Graph(opened.path / file, self.device, threads, inputs, outputs)
 
-        self._encode = graph(bundle.ENCODE, x, {"mean": latents, "scale": latents})
-        self._reconstruct = graph(bundle.RECONSTRUCT, x, {"mean": sensors, "scale": sensors})
-        self._sample = graph(bundle.SAMPLE, {"noise": noise}, {"x": sensors})
-        self._score = graph(bundle.SCORE, x, {"score": None, "kl": None, "per_sensor": sensors})
+        self._encode = graph(bundle.ENCODE, x, {"mean": [latents], "scale": [latents]})
+        self._reconstruct = graph(bundle.RECONSTRUCT, x, {"mean": [sensors], "scale": [sensors]})
+        self._sample = graph(bundle.SAMPLE, {"noise": [noise]}, {"x": [sensors]})
+        self._score = graph(bundle.SCORE, x, {"score": [], "kl": [], "per_sensor": [sensors]})
+        self._importance = None
+        if bundle.IMPORTANCE in bundle.FILES[self.manifest.format]:
+            self._importance = graph(
+                bundle.IMPORTANCE,
+                {**x, "noise": [latents]},
+                {"log_weight": [ANY], "mean": [ANY, sensors], "scale": [ANY, sensors]},
+            )
         _prove(self, opened)
 
     def encode(self, x: Array) -> Encoding:
         """q(z|x) of raw rows x [n, D]; NaN is a missing sensor."""
         return Encoding(*self._encode(x))
 
-    def reconstruct(self, x: Array) -> Prediction:
-        """Predictive moments of every sensor given the row itself: x [n, D] with NaN where missing."""
-        return Prediction(*self._reconstruct(x))
+    def reconstruct(self, x: Array) -> Moments:
+        """Predictive moments of every sensor given the row itself: x [n, D] with NaN where missing.
 
-    def expected(self, x: Array) -> Prediction:
+        A row with missing sensors is answered by importance weights, where the bundle has their graph.
+        """
+        whole = Moments(*self._reconstruct(x))
+        holed = np.isnan(x).any(axis=1)
+        if self._importance is None or not holed.any():
+            return whole
+        noise = whitened(0, CONDITIONAL_DRAWS, self.manifest.latent_size)
+        for rows, draws in self.importance(x[holed], noise):
+            given = moments(draws)
+            chosen = np.flatnonzero(holed)[rows]
+            whole.mean[chosen], whole.scale[chosen] = given.mean, given.scale
+        return whole
+
+    def expected(self, x: Array) -> Moments:
         """Predictive moments of every sensor given the *other* sensors of its row, so that no value explains itself.
 
         Costs D reconstructions a row: sensor d's answer comes from the row with d masked.
@@ -96,7 +112,7 @@ class Engine:
             given_others = self.reconstruct(masked.reshape(-1, sensors))
             mean[start : start + len(rows)] = given_others.mean.reshape(masked.shape)[:, diagonal]
             scale[start : start + len(rows)] = given_others.scale.reshape(masked.shape)[:, diagonal]
-        return Prediction(mean, scale)
+        return Moments(mean, scale)
 
     def sample(self, noise: Array) -> Array:
         """Rows [n, D] drawn from p(x), in the sensors' units, from standard normal noise [n, M]."""
@@ -107,92 +123,76 @@ class Engine:
         """The negative ELBO of raw rows x [n, D], over the observed sensors; NaN is a missing sensor."""
         return Scores(*self._score(x))
 
-    def answers(self, x: Array, noise: Array) -> Answers:
-        """What every graph says of rows x [n, D] and noise [n, M], to compare with a proof."""
-        encoding, reconstruction, scores = self.encode(x), self.reconstruct(x), self.score(x)
+    def importance(self, x: Array, noise: Array) -> Iterator[tuple[slice, Draws]]:
+        """What the posterior draws made by noise [K, L] say of rows x [n, D], a few rows at a time, with their place.
+
+        Raises:
+            NotInBundle: the bundle has no graph for it.
+        """
+        if self._importance is None:
+            raise NotInBundle("not-in-this-bundle", "This bundle's format has no importance graph.")
+        count = len(noise)
+        padded = np.concatenate([noise, np.zeros((-count % VECTOR, noise.shape[1]))])
+        at_once = max(1, DRAWS_AT_ONCE // len(padded))
+        for start in range(0, len(x), at_once):
+            log_weight, mean, scale = self._importance.run(x[start : start + at_once], padded)
+            draws = Draws(log_weight[:, :count], mean[:, :count], scale[:, :count])
+            yield slice(start, start + len(log_weight)), draws
+
+    def bound(self, x: Array, draws: int, seed: int) -> Bound:
+        """The importance-weighted bound of rows x [n, D] with the first `draws` that `seed` makes.
+
+        Raises:
+            NotInBundle: the bundle has no graph for it.
+        """
+        value, error = np.empty(len(x)), np.empty(len(x))
+        noise = standard_normal(seed, max(2, draws), self.manifest.latent_size)  # an error takes two
+        for rows, drawn in self.importance(x, noise):
+            part = bound(drawn.log_weight, draws)
+            value[rows], error[rows] = part.value, part.error
+        nothing = np.isnan(x).all(axis=1)
+        return Bound(np.where(nothing, 0.0, value), np.where(nothing, 0.0, error))
+
+    def complete(self, given: Array, count: int, seed: int) -> Array:
+        """`count` rows [count, D] like given [1, D], its missing sensors drawn given the others.
+
+        Raises:
+            NotInBundle: the bundle has no graph for it.
+        """
+        noise = standard_normal(seed, max(count, RESAMPLED_DRAWS), self.manifest.latent_size + given.shape[1])
+        latent, own = np.split(noise, [self.manifest.latent_size], axis=1)
+        ((_, draws),) = self.importance(given, latent[:RESAMPLED_DRAWS])
+        return np.where(np.isnan(given), resample(draws, uniform(seed, count), own[:count]), given)
+
+    def answers(self, x: Array, noise: Array, draws: Array) -> Answers:
+        """What every graph says of rows x [n, D], noise [n, M] and draws [K, L], to compare with a proof."""
+        encoding, scores = self.encode(x), self.score(x)
+        mean, scale = self._reconstruct(x)
+        weighted = [] if self._importance is None else [drawn for _, drawn in self.importance(x, draws)]
         return Answers(
             latent_mean=encoding.mean,
             latent_scale=encoding.scale,
-            mean=reconstruction.mean,
-            scale=reconstruction.scale,
+            mean=mean,
+            scale=scale,
             sample=self.sample(noise),
             score=scores.score,
             kl=scores.kl,
             per_sensor=scores.per_sensor,
+            log_weight=_joined([drawn.log_weight for drawn in weighted]),
+            draw_mean=_joined([drawn.mean for drawn in weighted]),
+            draw_scale=_joined([drawn.scale for drawn in weighted]),
         )
 
 
-class _Graph:
-    """One session, its signature checked; calling it runs at most BATCH rows at a time."""
-
-    def __init__(
-        self, file: Path, device: Device, threads: int, inputs: dict[str, int], outputs: dict[str, int | None]
-    ) -> None:
-        self._session = _open_session(file, device, threads)
-        found = [(_name, kind, shape[1:]) for _name, kind, shape in map(_described, self._session.get_inputs())]
-        found += [(_name, kind, shape[1:]) for _name, kind, shape in map(_described, self._session.get_outputs())]
-        signature = [*inputs.items(), *outputs.items()]
-        expected = [(name, "tensor(double)", [] if width is None else [width]) for name, width in signature]
-        if found != expected:
-            raise BundleError(f"{file}: the graph's signature is {found}, the manifest says {expected}")
-        self._input = next(iter(inputs))
-        self._outputs = list(outputs)
-        self._widths = list(outputs.values())
-
-    def __call__(self, rows: Array) -> list[Array]:
-        results = [np.empty((len(rows), *([] if width is None else [width]))) for width in self._widths]
-        for start in range(0, len(rows), BATCH):
-            batch = np.ascontiguousarray(rows[start : start + BATCH], dtype=np.float64)
-            for result, part in zip(results, self._session.run(self._outputs, {self._input: batch}), strict=True):
-                result[start : start + len(batch)] = part
-        return results
-
-
-def _described(node: ort.NodeArg) -> tuple[str, str, list[int]]:
-    return node.name, node.type, list(node.shape)
-
-
-def _open_session(file: Path, device: Device, threads: int) -> ort.InferenceSession:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.enable_cpu_mem_arena = False  # the arena keeps its high-water mark for ever
-    options.log_severity_level = 3
-    providers: list[str | tuple[str, dict[str, str]]] = ["CPUExecutionProvider"]
-    if device == "cuda":
-        providers = [("CUDAExecutionProvider", {"use_tf32": "0"}), "CPUExecutionProvider"]
-    try:
-        return ort.InferenceSession(file, options, providers=providers, enable_fallback=0)
-    except Exception as error:  # onnxruntime raises many unrelated classes for a graph that it does not take
-        raise BundleError(f"{file}: onnxruntime does not open it: {error}") from error
-
-
-def _choose_device(wanted: Literal["auto", "cpu", "cuda"], graph: Path) -> Device:
-    """The device that works: onnxruntime falls back to the CPU in silence, so what it says it chose is asked for."""
-    if wanted == "cpu":
-        return "cpu"
-    if "CUDAExecutionProvider" not in ort.get_available_providers():
-        if wanted == "cuda":
-            raise DeviceError(
-                "device 'cuda' was asked for, but this onnxruntime is built without CUDA: install nelbo[gpu]"
-            )
-        return "cpu"
-    ort.preload_dlls()
-    if _open_session(graph, "cuda", threads=1).get_providers()[0] == "CUDAExecutionProvider":
-        return "cuda"
-    if wanted == "cuda":
-        raise DeviceError(
-            "device 'cuda' was asked for, but onnxruntime could not start CUDA: no GPU, or no CUDA libraries"
-        )
-    return "cpu"
+def _joined(parts: list[Array]) -> Array | None:
+    return np.concatenate(parts) if parts else None
 
 
 def _prove(engine: Engine, opened: Bundle) -> None:
     """Compute the probe's answers again; it is the warm-up too."""
     proof = Proof.read(opened.path / bundle.PROBE)
     sensor_scale = np.array([sensor.scale for sensor in opened.manifest.sensors])
-    computed = engine.answers(proof.x, proof.noise)
+    computed = engine.answers(proof.x, proof.noise, proof.draws)
     name, excess = computed.worst(proof.answers, sensor_scale, opened.manifest.probe)
     if not excess <= 0:
         raise BundleError(

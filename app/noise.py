@@ -1,8 +1,8 @@
-"""Standard normal noise for `/sample`: a row's noise depends on the seed and the row's number only."""
+"""Noise by seed: a row's depends on the seed and the row's number only."""
 
 import numpy as np
 
-from app.engine import Array
+from app.array import Array
 
 
 def standard_normal(seed: int, rows: int, width: int) -> Array:
@@ -20,3 +20,23 @@ def standard_normal(seed: int, rows: int, width: int) -> Array:
         philox.state = start
         generator.standard_normal(out=noise[row])
     return noise
+
+
+def uniform(seed: int, rows: int) -> Array:
+    """One uniform number in [0, 1) a row, [rows], independent of the normal ones of the same seed."""
+    philox = np.random.Philox(key=seed)
+    start = philox.state
+    start["state"]["counter"][2] = 1  # word 1 counts the rows of the normal noise
+    philox.state = start
+    return np.random.Generator(philox).random(rows)
+
+
+def whitened(seed: int, rows: int, width: int) -> Array:
+    """Standard normal noise with mean 0 and covariance I exactly, [rows, width]: antithetic pairs, then whitened.
+
+    `rows` is even and at least twice `width`. A mean over it is exact for what is linear in it.
+    """
+    half = standard_normal(seed, rows // 2, width)
+    factor = np.linalg.cholesky(half.T @ half / len(half))
+    half = np.linalg.solve(factor, half.T).T
+    return np.concatenate([half, -half])

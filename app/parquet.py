@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from app.cells import FLOAT32_MAX, Array
+from app.array import Array
+from app.cells import FLOAT32_MAX
 from app.errors import TableError
 
 

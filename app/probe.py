@@ -4,16 +4,17 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from app.array import Array
 from app.bundle import Probe
 
-Array = npt.NDArray[np.float64]
+IN_NATS = frozenset({"score", "kl", "per_sensor", "log_weight"})
+IN_SENSOR_UNITS = frozenset({"mean", "scale", "sample", "draw_mean", "draw_scale"})
 
 
 @dataclass(frozen=True)
 class Answers:
-    """Everything the four graphs say of rows x [n, D] and noise [n, M]."""
+    """Everything the graphs say of rows x [n, D], noise [n, M] and draws [K, L]."""
 
     latent_mean: Array
     latent_scale: Array
@@ -23,23 +24,31 @@ class Answers:
     score: Array
     kl: Array
     per_sensor: Array
+    log_weight: Array | None = None
+    """None, as the two below, where the format has no importance graph."""
+    draw_mean: Array | None = None
+    draw_scale: Array | None = None
 
     def worst(self, expected: "Answers", sensor_scale: Array, tolerance: Probe) -> tuple[str, float]:
         """The answer that is furthest off, and by how much beyond the tolerance; above 0, or NaN, it does not hold."""
         # a sum is as exact as its parts are large: the size of a row's nats is what its score adds up
         nats = np.abs(expected.kl) + np.abs(expected.per_sensor).sum(axis=1)
         excess = {}
-        for field in fields(self):
-            unit = sensor_scale if field.name in {"mean", "scale", "sample"} else 1.0
-            found, wanted = getattr(self, field.name) / unit, getattr(expected, field.name) / unit
+        for name, wanted in expected.given().items():
+            unit = sensor_scale if name in IN_SENSOR_UNITS else 1.0
+            found, wanted = self.given()[name] / unit, wanted / unit
             size = np.abs(wanted)
-            if field.name in {"score", "kl", "per_sensor"}:
-                size = nats.reshape(-1, *(1,) * (wanted.ndim - 1))
+            if name in IN_NATS:
+                size = size + nats.reshape(-1, *(1,) * (wanted.ndim - 1))
             allowed = tolerance.absolute + tolerance.relative * size
-            excess[field.name] = float(np.max(np.abs(found - wanted) - allowed))
+            excess[name] = float(np.max(np.abs(found - wanted) - allowed))
         # NaN compares as the worst of all
-        name = max(excess, key=lambda key: np.inf if np.isnan(excess[key]) else excess[key])
-        return name, excess[name]
+        worst = max(excess, key=lambda key: np.inf if np.isnan(excess[key]) else excess[key])
+        return worst, excess[worst]
+
+    def given(self) -> dict[str, Array]:
+        """The answers there are, by name."""
+        return {name: value for name, value in vars(self).items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -50,15 +59,18 @@ class Proof:
     """[n, D] in the sensors' units, NaN where missing."""
     noise: Array
     """[n, M], standard normal."""
+    draws: Array
+    """[K, L], standard normal; none in format 1."""
     answers: Answers
 
     def write(self, file: Path) -> None:
         """As probe.npz, without pickles."""
-        np.savez(file, x=self.x, noise=self.noise, **vars(self.answers))
+        np.savez(file, allow_pickle=False, x=self.x, noise=self.noise, draws=self.draws, **self.answers.given())
 
     @staticmethod
     def read(file: Path) -> "Proof":
         """From probe.npz."""
         with np.load(file, allow_pickle=False) as stored:
-            answers = Answers(**{field.name: stored[field.name] for field in fields(Answers)})
-            return Proof(stored["x"], stored["noise"], answers)
+            answers = Answers(**{field.name: stored[field.name] for field in fields(Answers) if field.name in stored})
+            draws = stored["draws"] if "draws" in stored else np.empty((0, 0))
+            return Proof(stored["x"], stored["noise"], draws, answers)

@@ -61,7 +61,9 @@ class ScoreRequest(Wire):
     explain: bool | MISSING = Field(
         default=MISSING, description="Tell where the score comes from and what was expected."
     )
-    bound: BoundOptions | MISSING = Field(default=MISSING, description="Needs a bundle with an importance graph.")
+    bound: BoundOptions | MISSING = Field(
+        default=MISSING, description="Bound -ln p(x) more tightly by importance weights; needs a bundle of format 2."
+    )
     fdr: Annotated[
         float | MISSING,
         Field(gt=0, le=MAX_RATE, description="Report rows so that at most this share of the reports is false."),
@@ -75,7 +77,10 @@ class SampleRequest(Wire):
     seed: Seed | MISSING = Field(
         default=MISSING, description="The same seed draws the same rows; one is chosen and told."
     )
-    given: Row | MISSING = Field(default=MISSING, description="A row to condition on; needs an importance graph.")
+    given: Row | MISSING = Field(
+        default=MISSING,
+        description="A row to condition on: its nulls are drawn given the rest; needs a bundle of format 2.",
+    )
 
 
 class _Answer(Wire):
@@ -126,6 +131,10 @@ class ScoreResponse(_Answer):
     out_of_range: list[list[bool]] | MISSING = Field(
         default=MISSING, description="[n][D], outside what this sensor read in training"
     )
+    bound: PerRow | MISSING = Field(
+        default=MISSING, description="[n], the importance-weighted bound in nats; it falls to -ln p(x) with the draws"
+    )
+    bound_error: PerRow | MISSING = Field(default=MISSING, description="[n], the bound's standard error")
     discovery: list[bool] | MISSING = Field(default=MISSING, description="[n], reported at the rate `fdr`")
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from app.array import Array
 from app.bundle import Manifest
-from app.engine import Array
 from app.errors import TableError
 from app.parquet import ParquetTable
 from app.repository import Model

@@ -39,6 +39,8 @@ class Settings(BaseSettings):
     """Most values, rows × sensors, in one answer of `/sample`."""
     max_explained_values: Positive = 2**16
     """Most values, rows × sensors, in one question with `explain`: each costs a reconstruction of its own."""
+    max_bound_draws: Positive = 2**18
+    """Most draws, rows × `draws`, in one question with `bound`."""
     max_patterns: Positive = 64
     """Most patterns of missing sensors in one `/score`: a new one costs scoring the held-out rows again."""
     body_seconds: Annotated[float, Field(gt=0)] = 10.0

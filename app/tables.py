@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from app.cells import FLOAT32_MAX, Array, Decimal, complaint, decimal_mark, to_numbers
+from app.array import Array
+from app.cells import FLOAT32_MAX, Decimal, complaint, decimal_mark, to_numbers
 from app.dialect import WHITESPACE, WORDS, find_delimiter, split
 from app.errors import TableError
 from app.parquet import ParquetTable, read_parquet

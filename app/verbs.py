@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from app import codec
+from app.array import Array
 from app.calibration import MAX_RATE, discoveries
 from app.codec import Answer, ScoreQuestion
 from app.diagnosis import Shape
-from app.engine import Array
-from app.errors import Fault, InvalidContent, NotInBundle
+from app.errors import Fault, InvalidContent
 from app.noise import standard_normal
 from app.repository import Model
 from app.settings import Settings
@@ -51,10 +51,11 @@ def sample(model: Model, body: bytes, settings: Settings) -> Reply:
     """rows drawn from p(x): [count][D], and the seed that draws them again."""
     question = codec.read_sample(body, shape(model, settings))
     _check("count", question.count, most_samples(model, settings))
-    if question.given is not None:
-        raise NotInBundle("not-in-this-bundle", "This bundle has no graph for `given`: it samples whole rows only.")
     seed = secrets.randbits(EXACT_SEEDS) if question.seed is None else question.seed
-    x = model.engine.sample(standard_normal(seed, question.count, model.manifest.noise_size))
+    if question.given is None or np.isnan(question.given).all():
+        x = model.engine.sample(standard_normal(seed, question.count, model.manifest.noise_size))
+    else:
+        x = model.engine.complete(question.given, question.count, seed)
     return _reply(model, question.count, {"rows": x, "seed": seed})
 
 
@@ -78,6 +79,9 @@ def score(model: Model, body: bytes, settings: Settings) -> Reply:
         answer |= {"kl": scores.kl, "per_sensor": scores.per_sensor}
         answer |= {"expected_mean": expected.mean, "expected_scale": expected.scale}
         answer |= {"out_of_range": _out_of_range(question.x, model)}
+    if question.bound is not None:
+        bound = model.engine.bound(question.x, question.bound.draws, question.bound.seed)
+        answer |= {"bound": bound.value, "bound_error": bound.error}
     if question.fdr is not None:
         answer |= {"discovery": discoveries(verdict.p_value, question.fdr)}
     return _reply(model, len(question.x), answer)
@@ -98,6 +102,11 @@ def most_explained(model: Model, settings: Settings) -> int:
     return max(1, min(settings.max_rows, settings.max_explained_values // len(model.manifest.sensors)))
 
 
+def most_bounded(draws: int, settings: Settings) -> int:
+    """How many rows one `/score` may ask a bound of so many draws for."""
+    return max(1, min(settings.max_rows, settings.max_bound_draws // draws))
+
+
 def least_rate(model: Model) -> float:
     """The smallest false-alarm rate that the held-out rows can vouch for."""
     return 1 / (model.manifest.calibration.rows + 1)
@@ -115,7 +124,7 @@ def _check_options(question: ScoreQuestion, model: Model, settings: Settings) ->
     if question.explain:
         _check("rows", len(question.x), most_explained(model, settings))
     if question.bound is not None:
-        raise NotInBundle("not-in-this-bundle", "This bundle has no graph for `bound`: it answers the score only.")
+        _check("rows", len(question.x), most_bounded(question.bound.draws, settings))
 
 
 def _check(field: str, found: int, most: int) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.stats import multivariate_normal
 from sklearn.mixture import GaussianMixture
 
-from app.engine import Array
+from app.array import Array
 from benchmarks.fitting import Fit, data_folder, fit, machine
 from training.config import Config
 from training.graphs import Graphs

@@ -14,7 +14,7 @@ from scipy.stats import multivariate_normal
 from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
-from app.engine import Array
+from app.array import Array
 from benchmarks.fitting import data_folder, fit, machine
 from training.config import Config
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from app import bundle
+from app.array import Array
 from app.bundle import Bundle, Provenance
-from app.engine import Array, Engine
+from app.engine import Engine
 from training.config import Config
 from training.data import describe
 from training.export import Trained, export

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from app.array import Array
 from app.cells import FLOAT32_MAX
 from app.errors import TableError
 
-Array = npt.NDArray[np.float64]
 KEYS = ("X", "x", "train")
 """The arrays of an NPZ file that hold readings, where it has several."""
 

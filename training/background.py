@@ -1,7 +1,8 @@
-"""The linear model that the network started from, kept as it was: the background of rows like nothing trained on.
+"""The linear model that the network started from, with heavy tails: the background of rows like nothing trained on.
 
 A network's density is sharp where it was trained and arbitrary elsewhere; probabilistic PCA is blunt and sound
-everywhere. A thousandth of the mass is its own, so a row far from the data is ranked as the data's Gaussian ranks it.
+everywhere. With Student's t in the place of the normal a row far out costs it the logarithm of its distance, so that
+rows which healthy tables have now and then are its own, and it ranks them as the data's Gaussian does.
 """
 
 import math
@@ -10,62 +11,99 @@ import torch
 from torch import Tensor, nn
 
 from training.elbo import Elbo
-from training.gaussian import Gaussian
+from training.gaussian import Gaussian, log
 from training.sums import total
 
-WEIGHT = 1e-3
-QUANTILE_ROWS = 1_000_000
-"""What torch can take a quantile of at once, and more than enough."""
+WEIGHT = 0.01
+"""The background's share of the mass."""
+DEGREES = 4
+"""Of freedom: few, yet the variance is finite."""
+LEAST_DISTANCE = 1e-12
+SCALE_ROUNDS = 50
+"""Of the fixed point that sets the scale; ten halve its error a thousand times."""
 
 
 class Background(nn.Module):
-    """x = m + W z + noise of one variance, z ~ N(0, I), with its exact posterior, all in closed form."""
+    """x = m + (W z + noise) / √u, z and the noise normal, u ~ Gamma(ν/2, ν/2): Student's t around a linear subspace.
+
+    The noise has one variance. p(z, u|x) is known in closed form (Archambeau, Delannay & Verleysen 2006), so no draws
+    are needed and the bound is exact for complete rows.
+    """
 
     loading: Tensor
     mean: Tensor
     variance: Tensor
-    reach: Tensor
-    """What all but a thousandth of the training rows cost at most, in nats of standardised x."""
+    offset: Tensor
+    """What integrating u out adds, by the number of observed sensors, [D + 1] nats."""
 
     def __init__(self, sensors: int, latents: int) -> None:
         super().__init__()
         self.register_buffer("loading", torch.zeros(latents, sensors, dtype=torch.float64))
         self.register_buffer("mean", torch.zeros(sensors, dtype=torch.float64))
         self.register_buffer("variance", torch.ones(1, dtype=torch.float64))
-        self.register_buffer("reach", torch.zeros(1, dtype=torch.float64))
+        half, observed = DEGREES / 2, torch.arange(sensors + 1, dtype=torch.float64) / 2
+        self.register_buffer("offset", math.lgamma(half) - torch.lgamma(half + observed) + observed * math.log(half))
 
     def plant(self, loading: Tensor, mean: Tensor, variance: Tensor, rows: Tensor, observed: Tensor) -> None:
-        """Set it to W [L, D] with orthogonal rows, m [D] and the noise's variance, its reach by the training rows."""
+        """Set it to W [L, D] with orthogonal rows, m [D] and the noise's variance, scaled to what fits `rows` best."""
         self.loading.copy_(loading)
         self.mean.copy_(mean)
         self.variance.copy_(variance)
-        self.reach.copy_(torch.quantile(self.elbo(rows, observed).negative[:QUANTILE_ROWS], 1 - WEIGHT))
+        squares = self._distance(rows, observed, self.posterior(rows)).sum(dim=-1)
+        scale = torch.ones(1, dtype=torch.float64)
+        for _ in range(SCALE_ROUNDS):  # expectation maximisation of a t distribution's scale (Liu & Rubin 1995)
+            weight = (DEGREES + observed.sum(dim=-1)) / (DEGREES + squares / scale)
+            scale = (weight * squares).sum() / observed.sum()
+        scale = scale.clamp(min=LEAST_DISTANCE)
+        self.loading.mul_(scale.sqrt())
+        self.variance.mul_(scale)
 
     def posterior(self, x: Tensor) -> Gaussian:
-        """q(z|x) of rows x [n, D], 0 where missing: exact for complete rows, a bound for others."""
+        """q(z|x) at u = 1 of rows x [n, D], 0 where missing: exact for complete rows, a bound for others."""
         gram = self.loading.square().sum(dim=-1) + self.variance  # W Wᵀ + σ² is diagonal
         variance = self.variance / gram
         mean = (x - self.mean.to(x.dtype)) @ (self.loading / gram[:, None]).mT.to(x.dtype)
         return Gaussian(mean, variance.to(x.dtype).expand_as(mean), variance.log().to(x.dtype).expand_as(mean))
 
     def elbo(self, x: Tensor, observed: Tensor) -> Elbo:
-        """The negative ELBO's parts in closed form, per_sensor [n, D] and kl [n]: no draws are needed."""
-        posterior = self.posterior(x)
-        decoded = self.predict(x)
-        noise = self.variance.to(x.dtype)
-        # E_q (x − m − W z)² = (x − E x)² + Var x − σ²
-        squares = (x - decoded.mean).square() + decoded.variance - noise
-        per_sensor = observed * 0.5 * (squares / noise + noise.log() + math.log(2 * math.pi))
-        return Elbo(per_sensor, total(posterior.kl_to_standard()))
+        """The negative ELBO's parts in closed form, per_sensor [n, D] and kl [n].
 
-    def predict(self, x: Tensor) -> Gaussian:
+        With u integrated out a squared distance δ² costs ½(ν + D) ln(1 + δ²/ν) nats instead of ½δ². They go to the
+        sensors and to the latents in proportion to their parts of δ².
+        """
+        posterior = self.posterior(x)
+        distance = self._distance(x, observed, posterior)
+        nats_a_square = self._nats_a_square(total(distance)[:, None], total(observed)[:, None])
+        at_rest, noise = posterior.variance @ self.loading.square().to(x.dtype), self.variance.to(x.dtype)
+        own = 0.5 * observed * (at_rest / noise + noise.log() + math.log(2 * math.pi))
+        sensors = x.shape[-1]
+        per_sensor = nats_a_square * distance[:, :sensors] + own
+        kl = total(nats_a_square * distance[:, sensors:]) + total(posterior.at_zero().kl_to_standard())
+        return Elbo(per_sensor, kl + self._offset(observed))
+
+    def predict(self, x: Tensor, observed: Tensor) -> Gaussian:
         """Predictive moments of every sensor under the posterior, [n, D]."""
         posterior = self.posterior(x)
         loading = self.loading.to(x.dtype)
-        mean = self.mean.to(x.dtype) + posterior.mean @ loading
-        variance = posterior.variance @ loading.square() + self.variance.to(x.dtype)
-        return Gaussian(mean, variance, variance.log())
+        squares, count = total(self._distance(x, observed, posterior)), total(observed)
+        spread = (DEGREES + squares) / (DEGREES + count - 2)  # E[1/u | x]
+        variance = spread[:, None] * (posterior.variance @ loading.square() + self.variance.to(x.dtype))
+        return Gaussian(self.mean.to(x.dtype) + posterior.mean @ loading, variance, variance.log())
 
-    def sample(self, latent_noise: Tensor, noise: Tensor) -> Tensor:
-        """Rows [n, D] from standard normal noise [n, L] and [n, D]."""
-        return self.mean + latent_noise @ self.loading + self.variance.sqrt() * noise
+    def sample(self, latent_noise: Tensor, noise: Tensor, heaviness: Tensor) -> Tensor:
+        """Rows [n, D] from standard normal noise [n, L], [n, D] and [n, DEGREES]."""
+        u = total(heaviness.square()) / DEGREES
+        return self.mean + (latent_noise @ self.loading + self.variance.sqrt() * noise) / u.sqrt()[:, None]
+
+    def _distance(self, x: Tensor, observed: Tensor, posterior: Gaussian) -> Tensor:
+        """The parts of the squared Mahalanobis distance, [n, D + L]: of each sensor, then of each latent."""
+        residual = observed * (x - self.mean.to(x.dtype) - posterior.mean @ self.loading.to(x.dtype))
+        return torch.cat([residual.square() / self.variance.to(x.dtype), posterior.mean.square()], dim=-1)
+
+    def _nats_a_square(self, squares: Tensor, count: Tensor) -> Tensor:
+        """½(ν + D) ln(1 + δ²/ν) / δ² of δ² [n, 1] and D observed sensors [n, 1]."""
+        squares = squares.clamp(min=LEAST_DISTANCE)
+        return 0.5 * (DEGREES + count) * log(1 + squares / DEGREES) / squares
+
+    def _offset(self, observed: Tensor) -> Tensor:
+        return self.offset.to(observed.dtype)[total(observed).round().long()]

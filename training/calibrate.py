@@ -7,8 +7,9 @@ import numpy as np
 from scipy.stats import beta
 
 from app import bundle
+from app.array import Array
 from app.calibration import alarm_threshold
-from app.engine import Array, Engine
+from app.engine import Engine
 
 FALSE_ALARM_RATE = 0.01
 ROWS_KEPT = 2000

@@ -9,12 +9,12 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from app.array import Array
 from app.bundle import Sensor, sha256
 from app.errors import TableError
 from app.tables import read_table, split_unit
 from training.arrays import read_array
 
-Array = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int64]
 
 MIN_ROWS = 50

@@ -22,10 +22,6 @@ class Elbo:
         return total(self.per_sensor) + self.kl
 
 
-CERTAIN = 1e4
-"""Nats against a model that leave it no share at all."""
-
-
 @dataclass(frozen=True)
 class Shared:
     """Two models' ELBO of the same rows as one, and the second's share [n, 1] in it."""
@@ -34,16 +30,14 @@ class Shared:
     share: Tensor
 
 
-def share(first: Elbo, second: Elbo, weight: float, reach: Tensor) -> Shared:
+def share(first: Elbo, second: Elbo, weight: float) -> Shared:
     """−ln[(1 − w)·e^(−first) + w·e^(−second)], w being the second's `weight`; rows are [n, …].
 
     It is the ELBO of a mixture whose component c is latent too, with q(c|x) at its optimum, the softmax: every part is
-    the mean of the two models' parts under q(c|x), and KL(q(c|x) ‖ p(c)) goes to the kl. A row that costs the second
-    more than `reach` nats is the second's alone; a bound is a bound for every q(c|x).
+    the mean of the two models' parts under q(c|x), and KL(q(c|x) ‖ p(c)) goes to the kl.
     """
     log_weights = math.log1p(-weight), math.log(weight)
     costs = [part.negative[:, None] - log_weight for part, log_weight in zip((first, second), log_weights, strict=True)]
-    costs[0] = torch.where(second.negative[:, None] > reach, costs[1] + CERTAIN, costs[0])
     least = torch.minimum(*costs)
     log_total = log(exp(least - costs[0]) + exp(least - costs[1]))
     log_shares = [least - cost - log_total for cost in costs]

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 
 from app import bundle
+from app.array import Array
 from app.bundle import Bundle, Calibration, Manifest, Probe, Provenance, Sensor
-from app.engine import Array, Engine
+from app.engine import Engine
 from app.errors import NelboError
 from app.probe import Proof
 from training.calibrate import HeldOut
@@ -21,6 +22,7 @@ from training.prior import MixturePrior
 from training.vae import Vae
 
 PROBE = Probe(rows=16, absolute=1e-4, relative=1e-5)
+PROBE_DRAWS = 8
 COMPARED_ROWS = 1024
 NOT_YET = Calibration(rows=1, false_alarm_rate=0.5, threshold=0.0, realised_rate_90=(0.0, 1.0), held_out_nats=0.0)
 """Stands in the manifest while the graphs score the rows that calibrate them; it is never sealed."""
@@ -75,10 +77,14 @@ def _write(folder: Path, trained: Trained, version: int) -> None:
     torch_model = TorchModel(graphs)
     x = torch.zeros(3, len(trained.sensors), dtype=torch.float64)
     noise = torch.zeros(3, torch_model.sample.noise_size, dtype=torch.float64)
-    write_graph(folder / bundle.ENCODE, torch_model.encode, x, "x", ["mean", "scale"])
-    write_graph(folder / bundle.RECONSTRUCT, torch_model.reconstruct, x, "x", ["mean", "scale"])
-    write_graph(folder / bundle.SAMPLE, torch_model.sample, noise, "noise", ["x"])
-    write_graph(folder / bundle.SCORE, torch_model.score, x, "x", ["score", "kl", "per_sensor"])
+    draws = torch.zeros(5, graphs.latents, dtype=torch.float64)
+    write_graph(folder / bundle.ENCODE, torch_model.encode, {"x": x}, ["mean", "scale"])
+    write_graph(folder / bundle.RECONSTRUCT, torch_model.reconstruct, {"x": x}, ["mean", "scale"])
+    write_graph(folder / bundle.SAMPLE, torch_model.sample, {"noise": noise}, ["x"])
+    write_graph(folder / bundle.SCORE, torch_model.score, {"x": x}, ["score", "kl", "per_sensor"])
+    write_graph(
+        folder / bundle.IMPORTANCE, torch_model.importance, {"x": x, "noise": draws}, ["log_weight", "mean", "scale"]
+    )
     _proof(torch_model, trained, PROBE.rows).write(folder / bundle.PROBE)
     manifest = _manifest(trained, version, graphs, torch_model.sample.noise_size)
     engine = Engine(Bundle(folder, manifest, digest=""))
@@ -109,14 +115,16 @@ def _manifest(trained: Trained, version: int, graphs: Graphs, noise_size: int) -
 
 def _proof(torch_model: TorchModel, trained: Trained, rows: int) -> Proof:
     x = rows_to_compare(trained.held_out, trained.sensors, rows)
-    noise = np.random.default_rng(0).standard_normal((len(x), torch_model.sample.noise_size))
-    return Proof(x, noise, torch_model.answers(x, noise))
+    generator = np.random.default_rng(0)
+    noise = generator.standard_normal((len(x), torch_model.sample.noise_size))
+    draws = generator.standard_normal((PROBE_DRAWS, torch_model.latents))
+    return Proof(x, noise, draws, torch_model.answers(x, noise, draws))
 
 
 def _require_parity(engine: Engine, torch_model: TorchModel, trained: Trained) -> None:
     proof = _proof(torch_model, trained, COMPARED_ROWS)
     sensor_scale = np.array([sensor.scale for sensor in trained.sensors])
-    name, excess = engine.answers(proof.x, proof.noise).worst(proof.answers, sensor_scale, PROBE)
+    name, excess = engine.answers(proof.x, proof.noise, proof.draws).worst(proof.answers, sensor_scale, PROBE)
     if not excess <= 0:
         raise ExportError(
             f"onnxruntime's {name} differs from torch's by {excess:.3g} more than "

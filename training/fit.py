@@ -13,11 +13,12 @@ from torch import Tensor, nn
 from app.errors import NelboError
 from training.background import WEIGHT
 from training.elbo import Elbo, share
-from training.gaussian import Gaussian
+from training.posterior import Posterior
 from training.vae import Vae, draws_for, elbo, whitened_draws
 
 LEARNING_RATE = 3e-3
 AVERAGE = 0.999
+WEIGHT_DECAY = 0.1
 EVALUATIONS = 40
 PATIENCE = 12
 """Evaluations without a gain on the validation rows after which a stage ends."""
@@ -58,7 +59,7 @@ class Stage:
 
     name: str
     moving: Callable[[Vae], nn.Module]
-    encode: Callable[[Vae, Tensor, Tensor], Gaussian]
+    encode: Callable[[Vae, Tensor, Tensor], Posterior]
     hide: Callable[[Tensor, torch.Generator], Tensor]
     steps: int
     minutes: float | None
@@ -114,7 +115,7 @@ def start(vae: Vae, stage: Stage, seed: int) -> Descent:
     weights = [p.requires_grad_() for name, p in moving.items() if name.endswith("weight")]
     others = [p.requires_grad_() for name, p in moving.items() if not name.endswith("weight")]
     optimiser = torch.optim.AdamW(
-        [{"params": weights, "weight_decay": 1e-4}, {"params": others, "weight_decay": 0.0}], lr=LEARNING_RATE
+        [{"params": weights, "weight_decay": WEIGHT_DECAY}, {"params": others, "weight_decay": 0.0}], lr=LEARNING_RATE
     )
     return Descent(vae, copy.deepcopy(vae), optimiser, torch.Generator().manual_seed(seed))
 
@@ -136,7 +137,7 @@ def descend(descent: Descent, stage: Stage, train: Rows, validation: Rows, repor
             group["lr"] = LEARNING_RATE * min(1.0, (descent.step + 1) / 200) * (0.01 + 0.99 * _cosine(done))
         rows = train.take(torch.randint(len(train), (batch,), generator=descent.generator))
         observed = rows.observed * stage.hide(rows.observed, descent.generator)
-        noise = torch.randn(batch, descent.vae.shape.latents, generator=descent.generator)
+        noise = torch.randn(batch, 1, descent.vae.shape.latents, generator=descent.generator)
         parts = elbo(descent.vae, stage.encode(descent.vae, rows.x, observed), rows.x, observed, noise)
         kl_weight = min(1.0, 0.5 + 5 * done)  # the KL is at full weight after a tenth of the way
         loss = (parts.per_sensor.sum(dim=-1) + kl_weight * parts.kl).mean()
@@ -195,14 +196,14 @@ def _evaluate(descent: Descent, stage: Stage, validation: Rows) -> None:
 def mean_nats(vae: Vae, stage: Stage, rows: Rows) -> float:
     """Mean negative ELBO of at most 4096 rows over whitened draws, in nats of standardised x."""
     latents = vae.shape.latents
-    noise = whitened_draws(draws_for(latents), latents, seed=0).float()[:, None, :]
+    noise = whitened_draws(draws_for(latents), latents, seed=0).float()
     rows = rows.take(torch.linspace(0, len(rows) - 1, min(len(rows), VALIDATION_ROWS)).long())
     nats = 0.0
     for x, observed in zip(rows.x.split(1024), rows.observed.split(1024), strict=True):
         per_draw = elbo(vae, stage.encode(vae, x, observed), x, observed, noise)
-        parts = Elbo(per_draw.per_sensor.mean(dim=0), per_draw.kl.mean(dim=0))
+        parts = Elbo(per_draw.per_sensor.mean(dim=1), per_draw.kl.mean(dim=1))
         if vae.background is not None:
-            parts = share(parts, vae.background.elbo(x, observed), WEIGHT, vae.background.reach).elbo
+            parts = share(parts, vae.background.elbo(x, observed), WEIGHT).elbo
         nats += parts.negative.double().sum().item()
     return nats / len(rows)
 

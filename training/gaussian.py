@@ -32,6 +32,10 @@ class Gaussian:
         """KL(self ‖ N(0, 1)) = ½ (m² + s² − 1 − ln s²), one value a dimension (Kingma & Welling 2014, appendix B)."""
         return 0.5 * (self.mean.square() + self.variance - 1 - self.log_variance)
 
+    def at_zero(self) -> "Gaussian":
+        """The same spread around 0."""
+        return Gaussian(torch.zeros_like(self.mean), self.variance, self.log_variance)
+
     def for_draws(self) -> "Gaussian":
         """The same with an axis for the draws: [n, N] → [n, 1, N]."""
         return Gaussian(self.mean[:, None, :], self.variance[:, None, :], self.log_variance[:, None, :])

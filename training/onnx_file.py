@@ -13,16 +13,16 @@ from torch import Tensor, nn
 OPSET = 20
 
 
-def write_graph(file: Path, module: nn.Module, example: Tensor, question: str, answers: list[str]) -> None:
-    """Export `module` with one input `question` [n, …], like `example`, and outputs `answers`."""
+def write_graph(file: Path, module: nn.Module, inputs: dict[str, Tensor], outputs: list[str]) -> None:
+    """Export `module`: each of `inputs` is named and like its example, with a first axis of any length of its own."""
     with _quiet_exporter(), torch.no_grad():
         program = torch.onnx.export(
             module,
-            (example,),
+            tuple(inputs.values()),
             dynamo=True,
-            input_names=[question],
-            output_names=answers,
-            dynamic_shapes=({0: torch.export.Dim("n")},),
+            input_names=list(inputs),
+            output_names=outputs,
+            dynamic_shapes=tuple({0: torch.export.Dim(f"{name}_rows")} for name in inputs),
             opset_version=OPSET,
             verbose=False,
         )

@@ -1,12 +1,13 @@
-"""Torch's own answers to the four questions, and the rows on which onnxruntime must give the same."""
+"""Torch's own answers to the five questions, and the rows on which onnxruntime must give the same."""
 
 import numpy as np
 import torch
 
+from app.array import Array
 from app.bundle import Sensor
-from app.engine import Array
 from app.probe import Answers
-from training.graphs import Encode, Graphs, Reconstruct, Sample, Score
+from training.graphs import Graphs
+from training.questions import Encode, Importance, Reconstruct, Sample, Score
 
 AT_ONCE = 256
 
@@ -15,17 +16,20 @@ class TorchModel:
     """The graphs' modules, asked as the engine is."""
 
     def __init__(self, graphs: Graphs) -> None:
+        self.latents = graphs.latents
         self.encode = Encode(graphs).eval()
         self.reconstruct = Reconstruct(graphs).eval()
         self.sample = Sample(graphs).eval()
         self.score = Score(graphs).eval()
+        self.importance = Importance(graphs).eval()
 
     @torch.no_grad()
-    def answers(self, x: Array, noise: Array) -> Answers:
-        """What torch says of rows x [n, D] and noise [n, M]."""
+    def answers(self, x: Array, noise: Array, draws: Array) -> Answers:
+        """What torch says of rows x [n, D], noise [n, M] and draws [K, L]."""
         parts = []
-        for rows, draws in zip(torch.tensor(x).split(AT_ONCE), torch.tensor(noise).split(AT_ONCE), strict=True):
-            parts.append((*self.encode(rows), *self.reconstruct(rows), self.sample(draws), *self.score(rows)))
+        for rows, own in zip(torch.tensor(x).split(AT_ONCE), torch.tensor(noise).split(AT_ONCE), strict=True):
+            weighted = self.importance(rows, torch.tensor(draws))
+            parts.append((*self.encode(rows), *self.reconstruct(rows), self.sample(own), *self.score(rows), *weighted))
         return Answers(*(torch.cat(part).numpy() for part in zip(*parts, strict=True)))
 
 

@@ -23,7 +23,7 @@ def plant(vae: Vae, x: Tensor, observed: Tensor) -> None:
     variance = (discarded.mean() if len(discarded) else eigenvalues[-1]).clamp(min=LEAST_VARIANCE)
     loading = vectors[:, :latents] * (eigenvalues[:latents] - variance).clamp(min=LEAST_VARIANCE).sqrt()
     gram = (loading.square().sum(dim=0) + variance).clamp(min=LEAST_VARIANCE)  # WᵀW + σ² is diagonal here
-    for encoder in (vae.whole, vae.partial):
+    for encoder in (vae.whole, vae.partial.independent):
         _set(encoder.linear, loading / gram)
         _set(encoder.offset, -mean @ loading / gram)
         _set(encoder.log_scale, 0.5 * (variance / gram).log())

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from training.gaussian import Gaussian
+from training.posterior import Posterior
 from training.sums import log_sum_exp, total
 
 
@@ -20,9 +20,13 @@ class StandardPrior(nn.Module):
         self.register_buffer("mean", torch.zeros(latents))
         self.register_buffer("scale", torch.ones(latents))
 
-    def kl(self, posterior: Gaussian, z: Tensor) -> Tensor:
-        """½ Σ (m² + s² − 1 − ln s²), the same for every draw z [..., n, L]."""
-        return total(posterior.kl_to_standard()).expand(z.shape[:-1])
+    def kl(self, posterior: Posterior, z: Tensor, noise: Tensor) -> Tensor:
+        """KL(q(z|x) ‖ p(z)), the same for every draw z [n, K, L]: [n, K]."""
+        return posterior.kl_to_standard()[:, None].expand(z.shape[:-1])
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """ln p(z) in nats, [..., n]."""
+        return total(-0.5 * (z.square() + math.log(2 * math.pi)))
 
     def moments(self) -> tuple[Tensor, Tensor]:
         """Mean and scale [L]."""
@@ -58,9 +62,9 @@ class MixturePrior(nn.Module):
         log_volume = self.log_scales.sum(dim=-1) + 0.5 * z.shape[-1] * math.log(2 * math.pi)
         return log_sum_exp(self.logits.log_softmax(dim=0) - log_volume - 0.5 * mahalanobis)
 
-    def kl(self, posterior: Gaussian, z: Tensor) -> Tensor:
-        """ln q(z|x) − ln p(z) at each draw z [..., n, L]; its mean over draws is the KL, and may be negative."""
-        return total(posterior.log_prob(z)) - self.log_prob(z)
+    def kl(self, posterior: Posterior, z: Tensor, noise: Tensor) -> Tensor:
+        """ln q(z|x) − ln p(z) at each draw z [n, K, L] made by `noise`; the mean over draws is the KL, or below 0."""
+        return posterior.log_prob(noise) - self.log_prob(z)
 
     def moments(self) -> tuple[Tensor, Tensor]:
         """Mean and scale [L] of the whole mixture."""

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from app.array import Array
 from app.bundle import Sensor
-from training.data import Array
 from training.fit import Rows
 from training.vae import Reach, middle_extent
 

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from training.gaussian import exp, log
+
 
 def total(x: Tensor) -> Tensor:
     """The sum over the last axis: [..., N] → [...]."""
@@ -23,3 +25,9 @@ def log_sum_exp(x: Tensor) -> Tensor:
     """
     largest = x.amax(dim=-1, keepdim=True)
     return total((x - largest).float().exp()).to(x.dtype).log() + largest.squeeze(-1)
+
+
+def log_add_exp(first: Tensor, second: Tensor) -> Tensor:
+    """ln(e^first + e^second), elementwise, [n, K]."""
+    largest = torch.maximum(first, second)
+    return largest + log(exp(first - largest) + exp(second - largest))

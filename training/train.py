@@ -11,7 +11,7 @@ from training import ppca
 from training.checkpoint import Checkpoint
 from training.config import Config, Limits
 from training.fit import Descent, Evaluation, Rows, Stage, descend, start
-from training.gaussian import Gaussian
+from training.posterior import Posterior
 from training.prior import MixturePrior
 from training.standardise import floor, reach
 from training.vae import DecoderScale, Shape, Vae
@@ -96,13 +96,13 @@ def _keep(checkpoint: Checkpoint | None, stage: Stage, descent: Descent) -> None
         checkpoint.write(stage.name, descent)
 
 
-def _encode_whole(vae: Vae, x: Tensor, observed: Tensor) -> Gaussian:
-    encoded: Gaussian = vae.whole(x, observed)
+def _encode_whole(vae: Vae, x: Tensor, observed: Tensor) -> Posterior:
+    encoded: Posterior = vae.whole(x, observed)
     return encoded
 
 
-def _encode_partial(vae: Vae, x: Tensor, observed: Tensor) -> Gaussian:
-    encoded: Gaussian = vae.partial(x, observed)
+def _encode_partial(vae: Vae, x: Tensor, observed: Tensor) -> Posterior:
+    encoded: Posterior = vae.partial(x, observed)
     return encoded
 
 

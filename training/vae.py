@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from training.background import Background
 from training.elbo import Elbo
 from training.gaussian import VECTOR, Gaussian, exp, log, symlog
+from training.posterior import Posterior, choose
 from training.prior import MixturePrior, StandardPrior
 from training.sums import total
 
@@ -73,20 +74,44 @@ class Encoder(nn.Module):
         self.log_scale = nn.Parameter(torch.zeros(shape.latents))
         self.hidden = Hidden(2 * shape.sensors, 2 * shape.latents, width) if width else None
 
-    def forward(self, x: Tensor, observed: Tensor) -> Gaussian:
+    def forward(self, x: Tensor, observed: Tensor) -> Posterior:
         x = self.bounded(x, observed)
         mean, log_scale = x @ self.linear + self.offset, self.log_scale.expand(x.shape[0], -1)
         if self.hidden is not None:
             correction = self.hidden(torch.cat([symlog(x), observed], dim=-1))
             mean_correction, log_scale_correction = correction.chunk(2, dim=-1)
             mean, log_scale = mean + mean_correction, log_scale + log_scale_correction
-        log_variance = 2 * log_scale.clamp(*LATENT_LOG_SCALE)
-        return Gaussian(mean, exp(log_variance), log_variance)
+        return Posterior(mean, log_scale.clamp(*LATENT_LOG_SCALE), None)
 
     def bounded(self, x: Tensor, observed: Tensor) -> Tensor:
         """x within the encoder's reach, [n, D]; the identity on rows like those trained on."""
         x = x * (self.typical / middle_extent(x * observed, self.limit).clamp(min=self.typical))
         return torch.minimum(torch.maximum(x, -self.limit), self.limit) * observed
+
+
+class PartialEncoder(nn.Module):
+    """q(z|x) of rows with missing sensors: what is not seen ties the latents together, so its covariance is full."""
+
+    place: Tensor
+    """Where each of the L² entries of `below` stands among the ties, the last for those that are zero, [L²]."""
+
+    def __init__(self, shape: Shape, reach: Reach, width: int) -> None:
+        super().__init__()
+        self.independent = Encoder(shape, reach, width)
+        count = shape.latents * (shape.latents - 1) // 2
+        self.ties = Hidden(2 * shape.sensors, max(1, count), width)
+        place = torch.full((shape.latents, shape.latents), max(1, count))
+        rows, columns = torch.tril_indices(shape.latents, shape.latents, offset=-1)
+        place[rows, columns] = torch.arange(count)
+        self.register_buffer("place", place.ravel())
+
+    def forward(self, x: Tensor, observed: Tensor) -> Posterior:
+        posterior: Posterior = self.independent(x, observed)
+        bounded = self.independent.bounded(x, observed)
+        ties = self.ties(torch.cat([symlog(bounded), observed], dim=-1))
+        below = torch.cat([ties, torch.zeros_like(ties[:, :1])], dim=-1).index_select(1, self.place)
+        latents = posterior.mean.shape[1]
+        return Posterior(posterior.mean, posterior.log_scale, below.reshape(-1, latents, latents))
 
 
 class Decoder(nn.Module):
@@ -139,7 +164,7 @@ class Vae(nn.Module):
         super().__init__()
         self.shape = shape
         self.whole = Encoder(shape, reach, shape.width)
-        self.partial = Encoder(shape, reach, shape.width or 128)
+        self.partial = PartialEncoder(shape, reach, shape.width or 128)
         self.decode = Decoder(shape, floor, scale)
         learned_network = shape.width > 0 and scale.fixed is None
         self.background = Background(shape.sensors, shape.latents) if learned_network else None
@@ -147,24 +172,20 @@ class Vae(nn.Module):
             MixturePrior(shape.components, shape.latents) if shape.components else StandardPrior(shape.latents)
         )
 
-    def encode(self, x: Tensor, observed: Tensor) -> Gaussian:
-        """q(z|x) from the encoder that the row's pattern asks for, [n, L]."""
+    def encode(self, x: Tensor, observed: Tensor) -> Posterior:
+        """q(z|x) from the encoder that the row's pattern asks for."""
         complete = observed.amin(dim=-1, keepdim=True) > 0
-        whole, partial = self.whole(x, observed), self.partial(x, observed)
-        return Gaussian(
-            torch.where(complete, whole.mean, partial.mean),
-            torch.where(complete, whole.variance, partial.variance),
-            torch.where(complete, whole.log_variance, partial.log_variance),
-        )
+        return choose(complete, self.whole(x, observed), self.partial(x, observed))
 
 
-def elbo(vae: Vae, posterior: Gaussian, x: Tensor, observed: Tensor, noise: Tensor) -> Elbo:
-    """−ELBO = −E_q ln p(x|z) + KL(q(z|x) ‖ p(z)) of standardised x, one value a draw (Kingma & Welling 2014).
+def elbo(vae: Vae, posterior: Posterior, x: Tensor, observed: Tensor, noise: Tensor) -> Elbo:
+    """−ELBO = −E_q ln p(x|z) + KL(q(z|x) ‖ p(z)) of standardised x [n, D] (Kingma & Welling 2014).
 
-    `posterior`, x, `observed` and the standard normal `noise` broadcast over an axis of draws, first or in the middle.
+    One value a draw, made by standard normal `noise` [K, L] or [n, K, L]: per_sensor [n, K, D] and kl [n, K].
     """
-    z = posterior.mean + posterior.scale * noise
-    return Elbo(-observed * vae.decode(z).log_prob(x), vae.prior.kl(posterior, z))
+    z = posterior.draw(noise)
+    log_likelihood = vae.decode(z).log_prob(x[:, None, :])
+    return Elbo(-observed[:, None, :] * log_likelihood, vae.prior.kl(posterior, z, noise))
 
 
 def within_reach(z: Tensor) -> Tensor:

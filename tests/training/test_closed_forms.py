@@ -6,19 +6,24 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 import torch
+from scipy.stats import f as f_distribution
+from scipy.stats import multivariate_t
 from sklearn.decomposition import PCA, FactorAnalysis
-from torch.distributions import Normal, kl_divergence
+from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
+from app.array import Array
 from app.bundle import Sensor
-from app.engine import Array
 from training import ppca
+from training.background import DEGREES, Background
 from training.config import Config, Limits
 from training.data import describe
 from training.elbo import Elbo, share
 from training.fit import Rows
 from training.gaussian import Gaussian
-from training.graphs import Graphs, Score
+from training.graphs import Graphs
 from training.onnx_file import write_graph
+from training.posterior import Posterior
+from training.questions import Score
 from training.standardise import standardise
 from training.train import build, train
 from training.vae import Vae, whitened_draws
@@ -67,8 +72,7 @@ def test_planted_probabilistic_pca_is_exact_through_onnx(tmp_path: Path) -> None
     write_graph(
         tmp_path / "score.onnx",
         Score(Graphs(vae, sensors).eval()),
-        torch.zeros(3, 12, dtype=torch.float64),
-        "x",
+        {"x": torch.zeros(3, 12, dtype=torch.float64)},
         ["score", "kl", "per_sensor"],
     )
     session = ort.InferenceSession(tmp_path / "score.onnx", providers=["CPUExecutionProvider"])
@@ -83,18 +87,75 @@ def test_planted_probabilistic_pca_is_exact_through_onnx(tmp_path: Path) -> None
     np.testing.assert_allclose(found, 0.5 * (quadratic + log_volume), atol=2e-5)
 
 
-def test_the_background_is_probabilistic_pca() -> None:
-    """The linear model behind the network scores every row its exact negative log-likelihood, in closed form."""
+def background_of(rows: Rows, sensors: tuple[Sensor, ...], latents: int) -> Background:
+    """The background of a model for `rows`."""
+    background = build(Config(width=8, components=3, latent_size=latents), sensors, rows).background
+    assert background is not None
+    return background
+
+
+def t_covariance(background: Background) -> Array:
+    """The scale matrix WᵀW + σ² of a background's t distribution, [D, D]."""
+    noise = background.variance * torch.eye(len(background.mean))
+    covariance: Array = (background.loading.mT @ background.loading + noise).numpy()
+    return covariance
+
+
+def test_the_background_is_a_t_distribution_around_probabilistic_pca() -> None:
+    """It scores complete rows as scipy's multivariate t does, its shape is scikit-learn's, and its scale fits best."""
     x = factor_rows(500, sensors=6, factors=2)
     sensors = sensors_of(x)
     rows = standardise(x, sensors)
-    vae = build(Config(width=8, components=3, latent_size=2), sensors, rows)
-    assert vae.background is not None
-    exact = -PCA(n_components=2).fit(rows.x.double().numpy()).score_samples(rows.x.double().numpy())
+    background = background_of(rows, sensors, latents=2)
+    z, covariance = rows.x.double().numpy(), t_covariance(background)
+    exact = -multivariate_t(background.mean.numpy(), covariance, df=DEGREES).logpdf(z)
+    pca = PCA(n_components=2).fit(z).get_covariance()
 
-    found = vae.background.elbo(rows.x.double(), rows.observed.double()).negative.numpy()
+    found = background.elbo(rows.x.double(), rows.observed.double()).negative.numpy()
 
-    np.testing.assert_allclose(found, exact, rtol=5e-3)  # scikit-learn's covariance has n - 1
+    np.testing.assert_allclose(found, exact, rtol=1e-10)
+    np.testing.assert_allclose(covariance / covariance[0, 0], pca / pca[0, 0], rtol=1e-2, atol=1e-3)
+    for factor in (0.9, 1.1):
+        other = -multivariate_t(background.mean.numpy(), factor * covariance, df=DEGREES).logpdf(z)
+        assert found.mean() < other.mean()
+
+
+def test_the_background_bounds_rows_with_missing_sensors() -> None:
+    """With sensors missing its score is never below the exact one of the sensors observed, and near it on average."""
+    x = factor_rows(500, sensors=6, factors=2)
+    sensors = sensors_of(x)
+    rows = standardise(x, sensors)
+    background = background_of(rows, sensors, latents=2)
+    covariance = t_covariance(background)
+    seen = [0, 2, 3, 5]
+    observed = torch.zeros_like(rows.x).double()
+    observed[:, seen] = 1
+    z = rows.x.double()
+    marginal = multivariate_t(background.mean.numpy()[seen], covariance[np.ix_(seen, seen)], df=DEGREES)
+
+    parts = background.elbo(z * observed, observed)
+
+    excess = parts.negative.numpy() + marginal.logpdf(z.numpy()[:, seen])
+    assert excess.min() > -1e-9
+    assert excess.mean() < 2
+    assert (parts.per_sensor[:, [1, 4]] == 0).all()
+
+
+def test_the_background_predicts_and_samples_its_own_distribution() -> None:
+    """Its samples have its mean and covariance, and half of them are nearer than the t distribution's median."""
+    x = factor_rows(500, sensors=6, factors=2)
+    sensors = sensors_of(x)
+    rows = standardise(x, sensors)
+    background = background_of(rows, sensors, latents=2)
+    generator = torch.Generator().manual_seed(0)
+    noise = [torch.randn(100_000, width, generator=generator, dtype=torch.float64) for width in (2, 6, DEGREES)]
+
+    drawn = (background.sample(*noise) - background.mean).numpy()
+
+    inverse = np.linalg.inv(t_covariance(background))
+    distance = np.einsum("nd,de,ne->n", drawn, inverse, drawn) / 6
+    assert np.mean(distance < f_distribution(6, DEGREES).ppf(0.5)) == pytest.approx(0.5, abs=0.01)
+    assert np.mean(distance < f_distribution(6, DEGREES).ppf(0.99)) == pytest.approx(0.99, abs=0.002)
 
 
 def test_two_models_share_a_row_as_their_mixture_does() -> None:
@@ -105,25 +166,13 @@ def test_two_models_share_a_row_as_their_mixture_does() -> None:
     sensors[0, 30], kl[0, 30] = sensors[1, 30], kl[1, 30]
     first, second = Elbo(sensors[0], kl[0]), Elbo(sensors[1], kl[1])
 
-    mixed = share(first, second, 0.25, torch.tensor(torch.inf))
+    mixed = share(first, second, 0.25)
 
     exact = -torch.logaddexp(np.log(0.75) - first.negative, np.log(0.25) - second.negative)
     torch.testing.assert_close(mixed.elbo.negative, exact, rtol=1e-12, atol=1e-9)
     assert mixed.share[10].item() == 1
     assert mixed.share[20].item() == 0
     assert mixed.share[30].item() == pytest.approx(0.25)
-
-
-def test_a_row_beyond_the_backgrounds_reach_is_its_alone() -> None:
-    """Where the background finds a row too odd, its parts are the score's, and its weight the only cost."""
-    first, second = Elbo(torch.zeros(2, 1), torch.zeros(2)), Elbo(torch.tensor([[5.0], [50.0]]), torch.zeros(2))
-
-    mixed = share(first, second, 0.25, torch.tensor(10.0))
-
-    assert mixed.share[1].item() == 1
-    assert mixed.elbo.per_sensor[1].item() == 50
-    assert mixed.elbo.kl[1].item() == pytest.approx(-np.log(0.25))
-    assert mixed.share[0].item() < 0.01
 
 
 def test_linear_model_reaches_probabilistic_pca() -> None:
@@ -162,6 +211,23 @@ def test_kl_to_the_standard_normal_is_torchs() -> None:
     torch.testing.assert_close(found, kl_divergence(Normal(mean, scale), Normal(0.0, 1.0)), rtol=1e-12, atol=1e-12)
 
 
+def test_a_tied_posterior_is_torchs_multivariate_normal() -> None:
+    """Its KL to N(0, I), its draws' density and its latents' variances are those of N(mean, C Cᵀ)."""
+    generator = torch.Generator().manual_seed(0)
+    mean, log_scale = torch.randn(2, 50, 4, dtype=torch.float64, generator=generator)
+    below = torch.randn(50, 4, 4, dtype=torch.float64, generator=generator).tril(-1)
+    noise = torch.randn(7, 4, dtype=torch.float64, generator=generator)
+    posterior = Posterior(mean, log_scale, below)
+    factor = log_scale.exp()[:, :, None] * (torch.eye(4) + below)
+    theirs = MultivariateNormal(mean, scale_tril=factor)
+    standard = MultivariateNormal(torch.zeros(4, dtype=torch.float64), torch.eye(4, dtype=torch.float64))
+
+    torch.testing.assert_close(posterior.kl_to_standard(), kl_divergence(theirs, standard), rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(posterior.variance, theirs.variance, rtol=1e-10, atol=1e-10)
+    log_prob = theirs.log_prob(posterior.draw(noise).transpose(0, 1)).mT
+    torch.testing.assert_close(posterior.log_prob(noise), log_prob, rtol=1e-8, atol=1e-8)
+
+
 def test_log_density_is_torchs() -> None:
     """ln N(x; m, s²) to 1e-12 relative in float64."""
     generator = torch.Generator().manual_seed(0)
@@ -190,13 +256,13 @@ def test_mse_with_a_weighted_kl_is_the_fixed_scale_model() -> None:
     rows = standardise(x, sensors)
     weight = 0.01
     vae = build(Config(kl_weight=weight, components=0, width=16, latent_size=3), sensors, rows)
-    noise = torch.randn(len(rows), 3, generator=torch.Generator().manual_seed(0))
+    noise = torch.randn(len(rows), 1, 3, generator=torch.Generator().manual_seed(0))
     posterior = vae.whole(rows.x, rows.observed)
-    z = posterior.mean + posterior.scale * noise
-    kl = vae.prior.kl(posterior, z)
-    squared_error = (rows.x - vae.decode(z).mean).square().mean(dim=-1)
+    z = posterior.draw(noise)
+    kl = vae.prior.kl(posterior, z, noise)
+    squared_error = (rows.x[:, None] - vae.decode(z).mean).square().mean(dim=-1)
 
-    ours = (-vae.decode(z).log_prob(rows.x).sum(dim=-1) + kl).mean()
+    ours = (-vae.decode(z).log_prob(rows.x[:, None]).sum(dim=-1) + kl).mean()
     theirs = (squared_error + weight * kl).mean()
 
     parameters = [p for p in (*vae.whole.parameters(), *vae.decode.parameters()) if p.requires_grad]

@@ -91,7 +91,7 @@ def refused(desk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
 def same_model(one: Path, other: Path) -> bool:
     """Whether everything but the recorded command is identical."""
-    names = bundle.FILES - {bundle.MANIFEST}
+    names = bundle.FILES[bundle.FORMAT] - {bundle.MANIFEST}
     folders = [desk / "models" / "plant" / "1" for desk in (one, other)]
     return all((folders[0] / name).read_bytes() == (folders[1] / name).read_bytes() for name in names)
 

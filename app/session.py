@@ -1,0 +1,95 @@
+"""One onnxruntime session: a graph opened on a device, its signature checked."""
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import onnxruntime as ort
+
+from app.array import Array
+from app.errors import BundleError, DeviceError
+
+Device = Literal["cpu", "cuda"]
+Axes = dict[str, list[int]]
+"""By the name of an input or output: its axes after the first."""
+ANY = -1
+"""An axis of any length."""
+
+BATCH = 256
+"""Rows a session runs at once: it bounds memory, and no row's bits depend on where the cuts fall."""
+
+
+class Graph:
+    """A graph that takes rows of float64; it may be asked from several threads at once."""
+
+    def __init__(self, file: Path, device: Device, threads: int, inputs: Axes, outputs: Axes) -> None:
+        """Open `file`.
+
+        Raises:
+            BundleError: it does not open, or has another signature than `inputs` and `outputs`.
+        """
+        self._session = _open(file, device, threads)
+        nodes = (*self._session.get_inputs(), *self._session.get_outputs())
+        found = [(node.name, node.type, [a if isinstance(a, int) else ANY for a in node.shape[1:]]) for node in nodes]
+        expected = [(name, "tensor(double)", axes) for name, axes in (*inputs.items(), *outputs.items())]
+        if found != expected:
+            raise BundleError(f"{file}: the graph's signature is {found}, the manifest says {expected}")
+        self._inputs = list(inputs)
+        self._outputs = outputs
+
+    def run(self, *inputs: Array) -> list[Array]:
+        """The outputs for these inputs, in one run."""
+        feed = {
+            name: np.ascontiguousarray(value, dtype=np.float64)
+            for name, value in zip(self._inputs, inputs, strict=True)
+        }
+        answers: list[Array] = self._session.run(list(self._outputs), feed)
+        return answers
+
+    def __call__(self, rows: Array) -> list[Array]:
+        """The outputs for any number of rows, at most BATCH of them in one run."""
+        results = [np.empty((len(rows), *axes)) for axes in self._outputs.values()]
+        for start in range(0, len(rows), BATCH):
+            for result, part in zip(results, self.run(rows[start : start + BATCH]), strict=True):
+                result[start : start + len(part)] = part
+        return results
+
+
+def choose_device(wanted: Literal["auto", "cpu", "cuda"], graph: Path) -> Device:
+    """The device that works: onnxruntime falls back to the CPU in silence, so what it says it chose is asked for.
+
+    Raises:
+        DeviceError: `wanted` is "cuda" and CUDA cannot be had.
+    """
+    if wanted == "cpu":
+        return "cpu"
+    if "CUDAExecutionProvider" not in ort.get_available_providers():
+        if wanted == "cuda":
+            raise DeviceError(
+                "device 'cuda' was asked for, but this onnxruntime is built without CUDA: install nelbo[gpu]"
+            )
+        return "cpu"
+    ort.preload_dlls()
+    if _open(graph, "cuda", threads=1).get_providers()[0] == "CUDAExecutionProvider":
+        return "cuda"
+    if wanted == "cuda":
+        raise DeviceError(
+            "device 'cuda' was asked for, but onnxruntime could not start CUDA: no GPU, or no CUDA libraries"
+        )
+    return "cpu"
+
+
+def _open(file: Path, device: Device, threads: int) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.enable_cpu_mem_arena = False  # the arena keeps its high-water mark for ever
+    options.log_severity_level = 3
+    providers: list[str | tuple[str, dict[str, str]]] = ["CPUExecutionProvider"]
+    if device == "cuda":
+        providers = [("CUDAExecutionProvider", {"use_tf32": "0"}), "CPUExecutionProvider"]
+    try:
+        return ort.InferenceSession(file, options, providers=providers, enable_fallback=0)
+    except Exception as error:  # onnxruntime raises many unrelated classes for a graph that it does not take
+        raise BundleError(f"{file}: onnxruntime does not open it: {error}") from error

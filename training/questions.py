@@ -1,0 +1,144 @@
+"""The five questions as modules with float64 at their boundary: what is exported, and what it is compared with.
+
+Shapes: n rows, D sensors, A of them in the density, L latents, K draws.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from training.background import DEGREES, WEIGHT
+from training.gaussian import Gaussian, exp
+from training.graphs import Graphs
+from training.sums import log_add_exp, mean_over_draws, total
+
+CONSTANT_NATS = 0.5
+"""A sensor that never moved costs ½ ((x − value) / scale)² nats: nothing at rest, and no density is bought by it."""
+
+
+class Encode(nn.Module):
+    """x [n, D] → mean, scale [n, L] of q(z|x), normalised to mean 0 and variance 1 under the prior."""
+
+    def __init__(self, graphs: Graphs) -> None:
+        super().__init__()
+        self.graphs = graphs
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        g = self.graphs
+        standardised, observed = g.standardised(x)
+        posterior = g.vae.encode(g.moving(standardised), g.moving(observed))
+        return (posterior.mean - g.prior_mean) / g.prior_scale, posterior.variance.sqrt() / g.prior_scale
+
+
+class Reconstruct(nn.Module):
+    """x [n, D] → mean, scale [n, D]: moments of the decoder over the posterior draws, in the sensors' units."""
+
+    def __init__(self, graphs: Graphs) -> None:
+        super().__init__()
+        self.graphs = graphs
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        g = self.graphs
+        standardised, observed = g.standardised(x)
+        active, seen = g.moving(standardised), g.moving(observed)
+        decoded: Gaussian = g.vae.decode(g.vae.encode(active, seen).draw(g.noise))
+        mean = mean_over_draws(decoded.mean)
+        variance = mean_over_draws(decoded.variance + (decoded.mean - mean[:, None, :]).square())
+        if g.vae.background is not None:
+            share = g.shared(active, seen).share
+            mean, variance = blend(mean, variance, g.vae.background.predict(active, seen), share)
+        return in_units(g, mean, variance)
+
+
+class Sample(nn.Module):
+    """Standard normal noise [n, M] → x [n, D] drawn from p(x): the prior, the decoder and its noise are all inside."""
+
+    edge: Tensor
+
+    def __init__(self, graphs: Graphs) -> None:
+        super().__init__()
+        self.graphs = graphs
+        self.sample_prior = graphs.vae.prior.sampler()
+        self.latent_noise = self.sample_prior.noise_size
+        self.noise_size = 1 + self.latent_noise + len(graphs.active) + DEGREES
+        self.register_buffer("edge", torch.special.ndtri(torch.tensor([1 - WEIGHT], dtype=torch.float64)))
+
+    def forward(self, noise: Tensor) -> Tensor:
+        g = self.graphs
+        which, latent, own, heaviness = noise.split([1, self.latent_noise, len(g.active), DEGREES], dim=-1)
+        decoded: Gaussian = g.vae.decode(self.sample_prior(latent))
+        active = decoded.mean + decoded.scale * own
+        if g.vae.background is not None:
+            heavy = g.vae.background.sample(latent[:, -g.latents :], own, heaviness)
+            active = torch.where(which > self.edge, heavy, active)
+        at_rest = torch.zeros_like(noise[:, :1]).expand(-1, len(g.constant))
+        return g.mean + g.scale * g.in_order(active, at_rest)
+
+
+class Score(nn.Module):
+    """x [n, D] → score [n], kl [n], per_sensor [n, D] in nats of raw x: score = kl + Σ per_sensor."""
+
+    def __init__(self, graphs: Graphs) -> None:
+        super().__init__()
+        self.graphs = graphs
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        g = self.graphs
+        standardised, observed = g.standardised(x)
+        active, seen = g.moving(standardised), g.moving(observed)
+        parts = g.network(active, seen) if g.vae.background is None else g.shared(active, seen).elbo
+        per_sensor = g.in_order(
+            parts.per_sensor + seen * g.scale[g.active].log(), nats_at_rest(g, standardised, observed)
+        )
+        kl = parts.kl * seen.amax(dim=-1)  # nothing observed, nothing learnt
+        return total(per_sensor) + kl, kl, per_sensor
+
+
+class Importance(nn.Module):
+    """x [n, D], noise [K, L] → log_weight [n, K], mean [n, K, D], scale [n, K, D].
+
+    Each row of noise makes one draw z from q(z|x), the same for every row of x. log_weight is ln p(x, z) − ln q(z|x) in
+    nats of raw x: the mean of its exponentials estimates p(x) without bias (Burda, Grosse & Salakhutdinov 2016). mean
+    and scale are what each draw says of every sensor. The background, whose posterior is known, is in every draw.
+    """
+
+    def __init__(self, graphs: Graphs) -> None:
+        super().__init__()
+        self.graphs = graphs
+
+    def forward(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        g = self.graphs
+        standardised, observed = g.standardised(x)
+        active, seen = g.moving(standardised), g.moving(observed)
+        posterior = g.vae.encode(active, seen)
+        z = posterior.draw(noise)
+        decoded: Gaussian = g.vae.decode(z)
+        log_weight = total(seen[:, None, :] * decoded.log_prob(active[:, None, :]))
+        log_weight = log_weight + g.vae.prior.log_prob(z) - posterior.log_prob(noise)
+        mean, variance = decoded.mean, decoded.variance
+        if g.vae.background is not None:
+            network, background = log_weight, -g.vae.background.elbo(active, seen).negative[:, None]
+            log_weight = log_add_exp(math.log1p(-WEIGHT) + network, math.log(WEIGHT) + background)
+            share = exp(math.log(WEIGHT) + background - log_weight)[:, :, None]
+            mean, variance = blend(mean, variance, g.vae.background.predict(active, seen).for_draws(), share)
+        jacobian = total(seen * g.scale[g.active].log()) + total(nats_at_rest(g, standardised, observed))
+        return log_weight - jacobian[:, None], *in_units(g, mean, variance)
+
+
+def nats_at_rest(graphs: Graphs, standardised: Tensor, observed: Tensor) -> Tensor:
+    """What the sensors that never moved cost, [n, D - A]."""
+    return graphs.resting(observed) * CONSTANT_NATS * graphs.resting(standardised).square()
+
+
+def blend(mean: Tensor, variance: Tensor, other: Gaussian, share: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance of the mixture of two distributions, of which `other` has the share given; they broadcast."""
+    between = share * (1 - share) * (mean - other.mean).square()
+    return mean + share * (other.mean - mean), (1 - share) * variance + share * other.variance + between
+
+
+def in_units(graphs: Graphs, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+    """Moments [..., A] of the standardised sensors that move → mean and scale [..., D] of all, in their units."""
+    at_rest = torch.zeros_like(mean[..., :1]).expand(*mean.shape[:-1], len(graphs.constant))
+    scale = graphs.scale * graphs.in_order(variance.sqrt(), at_rest + 1)
+    return graphs.mean + graphs.scale * graphs.in_order(mean, at_rest), scale
