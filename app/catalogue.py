@@ -58,6 +58,7 @@ class Limits(Wire):
     body_bytes: int
     rows: int
     explained_rows: int
+    bound_draws: Annotated[int, Field(description="Rows times draws of one question with `bound`")]
     sampled_rows: int
     patterns: int
     false_alarm_rate: FalseAlarmRateInfo
@@ -195,6 +196,7 @@ def _limits(model: Model, settings: Settings) -> Limits:
         body_bytes=settings.max_body_bytes,
         rows=settings.max_rows,
         explained_rows=most_explained(model, settings),
+        bound_draws=settings.max_bound_draws,
         sampled_rows=most_samples(model, settings),
         patterns=settings.max_patterns,
         false_alarm_rate=FalseAlarmRateInfo(least=least_rate(model), most=MAX_RATE, default=default_rate(model)),

@@ -24,7 +24,7 @@ VECTOR = 4
 DRAWS_AT_ONCE = 4096
 """Rows × draws of one run."""
 CONDITIONAL_DRAWS = 128
-"""Draws, at least twice the latents, that a missing sensor's moments are made of."""
+"""Draws that a missing sensor's moments are made of, or twice the latents where that is more."""
 RESAMPLED_DRAWS = 1024
 """Draws that rows with missing sensors are completed from."""
 
@@ -86,16 +86,12 @@ class Engine:
 
         A row with missing sensors is answered by importance weights, where the bundle has their graph.
         """
-        whole = Moments(*self._reconstruct(x))
-        holed = np.isnan(x).any(axis=1)
-        if self._importance is None or not holed.any():
-            return whole
-        noise = whitened(0, CONDITIONAL_DRAWS, self.manifest.latent_size)
-        for rows, draws in self.importance(x[holed], noise):
-            given = moments(draws)
-            chosen = np.flatnonzero(holed)[rows]
-            whole.mean[chosen], whole.scale[chosen] = given.mean, given.scale
-        return whole
+        found = Moments(*self._reconstruct(x))
+        holed = np.flatnonzero(np.isnan(x).any(axis=1))
+        if self._importance is not None and len(holed):
+            given = self._given_observed(x[holed], max(CONDITIONAL_DRAWS, 2 * self.manifest.latent_size))
+            found.mean[holed], found.scale[holed] = given.mean, given.scale
+        return found
 
     def expected(self, x: Array) -> Moments:
         """Predictive moments of every sensor given the *other* sensors of its row, so that no value explains itself.
@@ -109,7 +105,7 @@ class Engine:
         for start in range(0, len(x), rows_at_once):
             rows = x[start : start + rows_at_once]
             masked = np.where(diagonal, np.nan, rows[:, None, :])
-            given_others = self.reconstruct(masked.reshape(-1, sensors))
+            given_others = self._given_observed(masked.reshape(-1, sensors), self.manifest.draws)
             mean[start : start + len(rows)] = given_others.mean.reshape(masked.shape)[:, diagonal]
             scale[start : start + len(rows)] = given_others.scale.reshape(masked.shape)[:, diagonal]
         return Moments(mean, scale)
@@ -163,6 +159,16 @@ class Engine:
         latent, own = np.split(noise, [self.manifest.latent_size], axis=1)
         ((_, draws),) = self.importance(given, latent[:RESAMPLED_DRAWS])
         return np.where(np.isnan(given), resample(draws, uniform(seed, count), own[:count]), given)
+
+    def _given_observed(self, x: Array, draws: int) -> Moments:
+        """Moments of rows x [n, D] with missing sensors, from so many constant draws; format 1 has them unweighted."""
+        if self._importance is None:
+            return Moments(*self._reconstruct(x))
+        mean, scale = np.empty_like(x), np.empty_like(x)
+        for rows, drawn in self.importance(x, whitened(0, draws, self.manifest.latent_size)):
+            part = moments(drawn)
+            mean[rows], scale[rows] = part.mean, part.scale
+        return Moments(mean, scale)
 
     def answers(self, x: Array, noise: Array, draws: Array) -> Answers:
         """What every graph says of rows x [n, D], noise [n, M] and draws [K, L], to compare with a proof."""

@@ -36,12 +36,12 @@ class Fit:
 
 
 def fit(x: Array, config: Config, held_out: Array | None = None) -> Fit:
-    """Fit to rows x [n, D]: split three ways as nelbo-train does or, with `held_out` given, 80/20."""
+    """Fit to rows x [n, D], split as nelbo-train does or, with `held_out` given, nine in ten of them trained on."""
     if held_out is None:
         parts = split(len(x), config.seed, config.split)
         train_x, validation_x, held_out = x[parts.train], x[parts.validation], x[parts.calibration]
     else:
-        parts = split(len(x), config.seed, config.split, (0.8, 0.19, 0.01))
+        parts = split(len(x), config.seed, config.split, (0.89, 0.1, 0.01))
         train_x, validation_x = x[parts.train], x[[*parts.validation, *parts.calibration]]
     sensors = describe(train_x, [f"s{d}" for d in range(x.shape[1])], [None] * x.shape[1])
     rows = standardise(train_x, sensors), standardise(validation_x, sensors)

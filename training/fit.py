@@ -115,7 +115,9 @@ def start(vae: Vae, stage: Stage, seed: int) -> Descent:
     weights = [p.requires_grad_() for name, p in moving.items() if name.endswith("weight")]
     others = [p.requires_grad_() for name, p in moving.items() if not name.endswith("weight")]
     optimiser = torch.optim.AdamW(
-        [{"params": weights, "weight_decay": WEIGHT_DECAY}, {"params": others, "weight_decay": 0.0}], lr=LEARNING_RATE
+        [{"params": weights, "weight_decay": WEIGHT_DECAY}, {"params": others, "weight_decay": 0.0}],
+        lr=LEARNING_RATE,
+        fused=True,
     )
     return Descent(vae, copy.deepcopy(vae), optimiser, torch.Generator().manual_seed(seed))
 

@@ -103,8 +103,10 @@ def test_examples_speak_of_the_models_own_sensors(document: Json) -> None:
         ("encode", {"rows": [USUAL]}, schemas.EncodeResponse),
         ("reconstruct", {"rows": [USUAL]}, schemas.ReconstructResponse),
         ("sample", {"count": 2}, schemas.SampleResponse),
+        ("sample", {"count": 2, "given": {"temperature": 20.0}}, schemas.SampleResponse),
         ("score", {"rows": [USUAL]}, schemas.ScoreResponse),
         ("score", {"rows": [USUAL, {}], "explain": True, "fdr": 0.1}, schemas.ScoreResponse),
+        ("score", {"rows": [USUAL, {}], "bound": {"draws": 2, "seed": 1}}, schemas.ScoreResponse),
     ],
 )
 def test_answers_are_what_the_schemas_say(
@@ -116,7 +118,7 @@ def test_answers_are_what_the_schemas_say(
 
 def test_refusals_are_what_the_schema_says(client: TestClient) -> None:
     """A problem has the documented fields, with and without places."""
-    for body in ({}, [], {"rows": [USUAL], "bound": {"draws": 1, "seed": 1}}):
+    for body in ({}, [], {"rows": [USUAL], "bound": {"draws": 0, "seed": 1}}):
         schemas.Problem.model_validate_json(client.post("/score", json=body).content, strict=True)
 
 
