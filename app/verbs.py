@@ -8,12 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from app import codec
-from app.calibration import MAX_RATE, discoveries
+from app.calibration import discoveries
 from app.codec import Answer, ScoreQuestion
 from app.diagnosis import Shape
 from app.engine import Array
 from app.errors import Fault, InvalidContent, NotInBundle
 from app.noise import standard_normal
+from app.ranking import MAX_RATE
 from app.repository import Model
 from app.settings import Settings
 
@@ -100,7 +101,7 @@ def most_explained(model: Model, settings: Settings) -> int:
 
 def least_rate(model: Model) -> float:
     """The smallest false-alarm rate that the held-out rows can vouch for."""
-    return 1 / (model.manifest.calibration.rows + 1)
+    return model.manifest.calibration.least_rate
 
 
 def default_rate(model: Model) -> float:
