@@ -118,7 +118,7 @@ class Calibration(_Frozen):
     held_out_nats: Finite
     """Mean score of the held-out rows."""
     tail: Tail | None = None
-    """Null where there are too few held-out rows for one."""
+    """Null where the held-out rows cannot vouch for one, and in bundles made before there were tails."""
     order: Order | None = None
     """Null in bundles made before it was looked at."""
     interval_seconds: Positive | None = None

@@ -47,17 +47,16 @@ def _tail(calibration: Calibration) -> Iterator[str]:
             f"generalised-Pareto tail from {tail.score:.6g} nats, where p is {tail.p_value:.3g}: "
             f"shape {tail.shape:.3g}, scale {tail.scale:.3g} nats, of {tail.exceedances} rows"
         )
-    yield f"no rate below {calibration.least_rate:.3g} can be asked for" + " (no tail: too few rows)" * (tail is None)
+    yield f"no rate below {calibration.least_rate:.3g} can be asked for" + " (there is no tail)" * (tail is None)
 
 
 def _order(order: Order, rows: int) -> Iterator[str]:
     yield f"{order.split} split; in the file's order they are worth {order.effective_rows:.0f} independent rows"
     if order.effective_rows < FEW * rows:
-        yield (
-            "warning: neighbouring rows score alike; the interval counts the independent ones only"
-            if order.split == "time"
-            else "warning: neighbouring rows score alike: alarms come in runs; what later rows do, a time split tells"
-        )
+        least = 1 / (order.effective_rows + 1)
+        later = "what later rows do, a time split tells"
+        known = f"no rate below {least:.2g} is known to hold on later rows" if order.split == "time" else later
+        yield f"warning: neighbouring rows score alike, so alarms come in runs; {known}"
     for shift in order.shifts:
         if shift.p_value < MOVED:
             yield (

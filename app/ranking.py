@@ -11,6 +11,7 @@ at which an alarm begins is one exact number. The line is above the tail by at m
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from app.bundle import Tail
 from app.engine import Array
 from app.errors import Fault, InvalidContent
 from app.tail import tail_scores
+
+Number = TypeVar("Number", float, Array)
 
 MAX_RATE = 0.5
 EPSILON = 2.0**-52
@@ -46,8 +49,8 @@ class Ranking:
             return rank
         knots, p, slope = self._line
         piece = np.clip(np.searchsorted(knots, score, side="right") - 1, 0, len(slope) - 1)
-        line = np.maximum(p[piece] + (score - knots[piece]) * slope[piece], p[piece + 1])
-        return np.where(score > self.tail.score, line, rank)
+        line = _straight(score, knots[piece], p[piece], slope[piece])
+        return np.where(score > self.tail.score, np.maximum(line, p[piece + 1]), rank)
 
     def require(self, false_alarm_rate: float) -> None:
         """Refuse what these rows cannot answer.
@@ -90,12 +93,19 @@ class Ranking:
 
     def _tail_threshold(self, rate: float) -> float:
         """Bisected to the last bit: below it the p-value is above the rate."""
-        knots, p, _ = self._line
+        knots, p, slope = self._line
         piece = int(np.searchsorted(-p, -rate, side="left")) - 1
-        below, above = float(knots[piece]), float(knots[piece + 1])
+        begin, above = float(knots[piece]), float(knots[piece + 1])
+        first, fall = float(p[piece]), float(slope[piece])
+        below = begin
         while below < (middle := below + (above - below) / 2) < above:
-            if self.p_value(np.array([middle]))[0] <= rate:
+            if _straight(middle, begin, first, fall) <= rate:
                 above = middle
             else:
                 below = middle
         return above
+
+
+def _straight(score: Number, begin: Number, first: Number, slope: Number) -> Number:
+    """The p-value on the line that leaves `begin` with the p-value `first`."""
+    return first + (score - begin) * slope

@@ -1,15 +1,17 @@
 """The time from row to row, from a column of dates and times that is not trained on."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 import numpy as np
 
 from app.dialect import split
+from app.engine import Array
 from app.parquet import ParquetTable
 from app.tables import TextTable
 from training.arrays import ArrayTable
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def interval(table: TextTable | ParquetTable | ArrayTable, names: Sequence[str]) -> float | None:
@@ -19,36 +21,46 @@ def interval(table: TextTable | ParquetTable | ArrayTable, names: Sequence[str])
     no clock: nobody says in what unit it counts.
     """
     for name in names:
-        seconds = list(_seconds(table, name))
-        if len(seconds) > 1 and None not in seconds:
-            steps = np.diff(np.array(seconds, dtype=float))
-            if (steps >= 0).all() and np.median(steps) > 0:
-                return float(np.median(steps))
+        seconds = _seconds(table, name)
+        steps = np.diff(seconds)
+        if len(steps) and (steps >= 0).all() and np.median(steps) > 0:
+            return float(np.median(steps))
     return None
 
 
-def _seconds(table: TextTable | ParquetTable | ArrayTable, name: str) -> Iterator[float | None]:
-    """Seconds since 1970 of each row's cell; it ends with None at the first cell that is no time."""
-    for cell in _cells(table, name):
-        time = _time(cell)
-        yield None if time is None else time.replace(tzinfo=time.tzinfo or UTC).timestamp()
-        if time is None:
-            return
-
-
-def _cells(table: TextTable | ParquetTable | ArrayTable, name: str) -> Iterator[Any]:
+def _seconds(table: TextTable | ParquetTable | ArrayTable, name: str) -> Array:
+    """Seconds from 1970 to each row's time, [n]; none at all where a cell is no time."""
     if isinstance(table, TextTable):
         column = table.names.index(name)
-        return (row[column] for row in split(table.records[1:], table.delimiter))
-    return iter(table.content.column(name).to_pylist() if isinstance(table, ParquetTable) else ())
+        return _of_texts(row[column] for row in split(table.records[1:], table.delimiter))
+    return _of_timestamps(table, name) if isinstance(table, ParquetTable) else np.empty(0)
 
 
-def _time(cell: object) -> datetime | None:
-    if isinstance(cell, datetime):
-        return cell
-    if not isinstance(cell, str) or "-" not in cell:  # 20240101 is a time in ISO 8601, and more often a number
+def _of_texts(cells: Iterable[str]) -> Array:
+    seconds = []
+    for cell in cells:
+        time = _time(cell)
+        if time is None:
+            return np.empty(0)
+        seconds.append((time - EPOCH).total_seconds())
+    return np.array(seconds)
+
+
+def _of_timestamps(table: ParquetTable, name: str) -> Array:
+    import pyarrow as pa
+
+    column = table.content.column(name)
+    if column.null_count or not pa.types.is_timestamp(column.type):
+        return np.empty(0)
+    micros = column.cast(pa.timestamp("us", column.type.tz), safe=False).cast(pa.int64())
+    return np.asarray(micros.to_numpy() / 1e6)
+
+
+def _time(cell: str) -> datetime | None:
+    if "-" not in cell:  # 20240101 is a date in ISO 8601, and more often a number
         return None
     try:
-        return datetime.fromisoformat(cell.strip())
+        time = datetime.fromisoformat(cell.strip())
     except ValueError:
         return None
+    return time.replace(tzinfo=time.tzinfo or UTC)

@@ -96,7 +96,9 @@ def test_few_rows_have_no_tail() -> None:
 
     assert calibration.tail is None
     np.testing.assert_allclose(calibration.realised_rate_90, beta.ppf([0.05, 0.95], 10, 990), rtol=1e-9)
-    assert any("no rate below 0.001 can be asked for (no tail" in line for line in calibration_lines(calibration))
+    assert any(
+        "no rate below 0.001 can be asked for (there is no tail)" in line for line in calibration_lines(calibration)
+    )
 
 
 def test_alarms_a_day_need_to_know_the_interval() -> None:

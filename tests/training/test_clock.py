@@ -45,6 +45,14 @@ def test_what_is_no_clock(tmp_path: Path, time: str) -> None:
     assert read(table(tmp_path, [time]), drop=["when"]).interval is None
 
 
+def test_a_time_in_every_row_makes_a_clock(tmp_path: Path) -> None:
+    """One cell without a time, late in the file, and the column is none."""
+    file = table(tmp_path, ["2024-01-01 00:{minute:02}"])
+    file.write_text(file.read_text().replace("2024-01-01 00:58", "n/a"), encoding="utf-8")
+
+    assert read(file, drop=["when"]).interval is None
+
+
 def test_a_hole_in_a_log_does_not_count(tmp_path: Path) -> None:
     """The interval is the median: one night without rows changes nothing."""
     file = table(tmp_path, ["2024-01-01 00:{minute:02}"])
@@ -53,10 +61,12 @@ def test_a_hole_in_a_log_does_not_count(tmp_path: Path) -> None:
     assert read(file, drop=["when"]).interval == 60
 
 
-def test_a_timestamp_of_parquet_is_a_clock(tmp_path: Path) -> None:
-    """Of any resolution, where it is left out of what is trained on."""
-    start = np.datetime64("2024-01-01T00:00:00", "ms")
-    when = pa.array(start + 10_000 * np.arange(ROWS).astype("timedelta64[ms]"))
+@pytest.mark.parametrize("resolution", ["s", "ms", "ns"])
+@pytest.mark.parametrize("zone", [None, "Europe/Berlin"])
+def test_a_timestamp_of_parquet_is_a_clock(tmp_path: Path, resolution: str, zone: str | None) -> None:
+    """Of any resolution, with a zone or without, where it is left out of what is trained on."""
+    start = np.datetime64("2024-01-01T00:00:00", "s")
+    when = pa.array(start + 10 * np.arange(ROWS)).cast(pa.timestamp(resolution, zone))
     flow = pa.array(np.random.default_rng(0).standard_normal(ROWS))
     pq.write_table(pa.table({"when": when, "flow": flow}), tmp_path / "table.parquet")
 
