@@ -83,6 +83,12 @@ class Tail(_Frozen):
     least_rate: Annotated[float, Field(gt=0, le=0.5)]
     """The smallest p-value, and false-alarm rate, that it is trusted with: 1 in ten times the held-out rows."""
 
+    @model_validator(mode="after")
+    def _falls(self) -> "Tail":
+        if not self.least_rate < self.p_value:
+            raise ValueError("least_rate is not below p_value")
+        return self
+
 
 class Shift(_Frozen):
     """Whether scores moved from earlier to later rows: a Kolmogorov-Smirnov test at the effective numbers of rows."""

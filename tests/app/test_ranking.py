@@ -120,6 +120,12 @@ def test_the_tail_takes_over_without_a_jump() -> None:
     assert above < 0.9 * at
 
 
+def test_a_tail_that_does_not_fall_is_no_tail() -> None:
+    """A manifest with one does not read."""
+    with pytest.raises(ValueError, match="least_rate is not below p_value"):
+        Tail(score=30.0, p_value=0.02, shape=0.0, scale=2.0, exceedances=100, least_rate=0.02)
+
+
 @pytest.mark.parametrize("shape", [-0.3, 0.0, 0.4])
 def test_the_shape_and_scale_of_a_known_tail_are_found(shape: float) -> None:
     """On average over 200 samples with 400 exceedances, within 0.06 and 6 %."""
