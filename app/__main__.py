@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from app.errors import NelboError
+from app.hold import Hold
 from app.inspection import describe
 from app.repository import open_model, open_repository
-from app.scoring import score_file
+from app.scoring import Wanted, score_file
 from app.settings import Settings
 from app.verbs import default_rate
 
@@ -43,9 +44,10 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _score(options: argparse.Namespace) -> int:
+    hold = Hold.parse(options.hold)
     model = open_repository(_settings(options, "models", "model", "device")).default
     rate = default_rate(model) if options.false_alarm_rate is None else options.false_alarm_rate
-    score_file(options.file, options.out, model, rate, options.explain)
+    score_file(options.file, options.out, model, Wanted(rate, options.explain, hold))
     return 0
 
 
@@ -94,6 +96,12 @@ def _add_score(score: argparse.ArgumentParser) -> None:
     score.add_argument("--explain", action="store_true", help="add kl and nats:<sensor>, which sum to the score")
     score.add_argument(
         "--false-alarm-rate", type=float, metavar="RATE", help="share of healthy rows that may alarm (default 0.01)"
+    )
+    score.add_argument(
+        "--hold",
+        default="1/1",
+        metavar="K/M",
+        help="alarm when at least K of the last M rows have a p-value at or below the rate (default 1/1)",
     )
     _add_repository(score)
     score.set_defaults(run=_score)

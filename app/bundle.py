@@ -35,7 +35,7 @@ Count = Annotated[int, Field(ge=0)]
 class _Frozen(BaseModel):
     """A value: never changed after it is made, and never with a field that nobody documented."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
 
 
 class Sensor(_Frozen):
@@ -70,6 +70,49 @@ class Probe(_Frozen):
     relative: Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
+class Tail(_Frozen):
+    """How p-values go on above the 98 % level of the held-out scores: a generalised-Pareto distribution."""
+
+    score: Finite
+    """Where it begins, in nats."""
+    p_value: Annotated[float, Field(gt=0, le=1)]
+    """The p-value there."""
+    shape: Finite
+    """0 for an exponential tail, above it for a heavier one, below it for one that ends."""
+    scale: Positive
+    """In nats."""
+    exceedances: Annotated[int, Field(ge=1)]
+    """How many held-out scores are above `score`: what the tail was fitted to."""
+    least_rate: Annotated[float, Field(gt=0, le=0.5)]
+    """The smallest p-value, and false-alarm rate, that it is trusted with: 1 in ten times the held-out rows."""
+
+    @model_validator(mode="after")
+    def _falls(self) -> "Tail":
+        if not self.least_rate < self.p_value:
+            raise ValueError("least_rate is not below p_value")
+        return self
+
+
+class Shift(_Frozen):
+    """Whether scores moved from earlier to later rows: a Kolmogorov-Smirnov test at the effective numbers of rows."""
+
+    between: Literal["validation and calibration rows", "the two halves of the calibration rows"]
+    distance: Annotated[float, Field(ge=0, le=1)]
+    """Largest difference between the two distribution functions."""
+    p_value: Annotated[float, Field(ge=0, le=1)]
+
+
+class Order(_Frozen):
+    """What the held-out scores say of themselves in the order of the file."""
+
+    split: Literal["random", "time"]
+    """How the held-out rows were parted from those trained on."""
+    effective_rows: Positive
+    """How many independent rows they are worth, by the autocorrelation of their ranks (Geyer 1992)."""
+    shifts: tuple[Shift, ...]
+    """Tested where the split is in time order only: a random one mixes what would move."""
+
+
 class Calibration(_Frozen):
     """The held-out scores that p-values are ranks among."""
 
@@ -83,6 +126,17 @@ class Calibration(_Frozen):
     """90 % interval of the false-alarm rate that this threshold has on new healthy rows: Beta(k, n + 1 - k)."""
     held_out_nats: Finite
     """Mean score of the held-out rows."""
+    tail: Tail | None = None
+    """Null where the held-out rows cannot vouch for one, and in bundles made before there were tails."""
+    order: Order | None = None
+    """Null in bundles made before it was looked at."""
+    interval_seconds: Positive | None = None
+    """Time from row to row; null where it was neither told nor found in the data."""
+
+    @property
+    def least_rate(self) -> float:
+        """The smallest false-alarm rate that may be asked for."""
+        return 1 / (self.rows + 1) if self.tail is None else self.tail.least_rate
 
 
 class TrainingPoint(_Frozen):

@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from app.calibration import MAX_RATE
+from app.bundle import Order, Tail
+from app.ranking import MAX_RATE
 from app.repository import Model, Repository
 from app.schemas import Wire
 from app.settings import Settings
@@ -34,6 +35,9 @@ class CalibrationInfo(Wire):
         tuple[float, float], Field(description="90 % interval of the rate that it has on new healthy rows")
     ]
     held_out_nats: Annotated[float, Field(description="Mean score of the held-out rows")]
+    tail: Annotated[Tail | None, Field(description="Null where the held-out rows cannot vouch for one")]
+    order: Annotated[Order | None, Field(description="Null in bundles made before it was looked at")]
+    interval_seconds: Annotated[float | None, Field(description="Time from row to row; null where it is unknown")]
 
 
 class FalseAlarmRateInfo(Wire):

@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 
 from pydantic import MISSING, BaseModel, ConfigDict, Field
 
-from app.calibration import MAX_RATE
 from app.codec import MAX_DRAWS, MAX_SEED
 from app.diagnosis import FLOAT32_LIMIT
+from app.ranking import MAX_RATE
 
 FLOAT32_MAX = math.nextafter(FLOAT32_LIMIT, 0.0)
 """The greatest double that a float32 can hold when it is rounded."""
@@ -114,7 +114,11 @@ class ScoreResponse(_Answer):
 
     score: Annotated[list[float], Field(description="[n], negative ELBO in nats; larger is more surprising")]
     p_value: Annotated[
-        list[float], Field(description="[n], rank among the held-out rows with the same sensors missing")
+        list[float],
+        Field(
+            description="[n], rank among the held-out rows with the same sensors missing, or of a tail fitted to the "
+            "highest of them; never below the least rate that the model tells"
+        ),
     ]
     alarm: Annotated[list[bool], Field(description="[n], p_value ≤ false_alarm_rate")]
     threshold: Annotated[list[float], Field(description="[n], the score at which an alarm begins")]

@@ -4,27 +4,39 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from app.array import Array
 from app.bundle import Manifest
 from app.errors import TableError
+from app.hold import Hold
 from app.parquet import ParquetTable
 from app.repository import Model
 from app.tables import Column, Table, TextTable, read_table, split_unit
 
 
-def score_file(file: Path, out: Path | None, model: Model, false_alarm_rate: float, explain: bool) -> None:
+@dataclass(frozen=True)
+class Wanted:
+    """What to add to a table's rows."""
+
+    false_alarm_rate: float
+    explain: bool
+    hold: Hold
+    """Which alarms to tell."""
+
+
+def score_file(file: Path, out: Path | None, model: Model, wanted: Wanted) -> None:
     """Write the rows of `file` to `out` (stdout where it is None) with columns added: see `score_columns`.
 
     Raises:
         TableError: the file cannot be read or lacks a sensor, a name is taken already, or `out` cannot be written.
-        InvalidContent: `false_alarm_rate` is outside what the held-out rows can vouch for.
+        InvalidContent: the false-alarm rate is outside what the held-out rows can vouch for.
     """
     table = read_table(file)
     sensors = sensor_columns(table, model.manifest)
     x = table.numbers(sensors)
-    added = score_columns(x, model, false_alarm_rate, explain)
+    added = score_columns(x, model, wanted)
     for name in added.keys() & set(table.names):
         raise TableError(f"{file}: there is a column '{name}' already; expected none of {', '.join(added)}")
     if isinstance(table, ParquetTable):
@@ -52,16 +64,19 @@ def sensor_columns(table: Table, manifest: Manifest) -> list[str]:
     return columns
 
 
-def score_columns(x: Array, model: Model, false_alarm_rate: float, explain: bool) -> dict[str, Column]:
-    """score, p_value and alarm of rows x [n, D]; with `explain` also kl and the nats of each sensor. All [n].
+def score_columns(x: Array, model: Model, wanted: Wanted) -> dict[str, Column]:
+    """score, p_value and held alarm of rows x [n, D]; with `explain` also kl and the nats of each sensor. All [n].
+
+    Rows in pieces, one after the other, have the columns that they have together: `wanted.hold` remembers.
 
     Raises:
         InvalidContent: `rate-out-of-range`.
     """
     scores = model.engine.score(x)
-    verdict = model.calibration.judge(x, scores.score, false_alarm_rate)
-    columns: dict[str, Column] = {"score": scores.score, "p_value": verdict.p_value, "alarm": verdict.alarm}
-    if explain:
+    verdict = model.calibration.judge(x, scores.score, wanted.false_alarm_rate)
+    alarm = wanted.hold.over(verdict.alarm)
+    columns: dict[str, Column] = {"score": scores.score, "p_value": verdict.p_value, "alarm": alarm}
+    if wanted.explain:
         columns["kl"] = scores.kl
         names = model.manifest.sensor_names
         columns |= {f"nats:{name}": nats for name, nats in zip(names, scores.per_sensor.T, strict=True)}

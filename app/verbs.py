@@ -9,11 +9,12 @@ import numpy.typing as npt
 
 from app import codec
 from app.array import Array
-from app.calibration import MAX_RATE, discoveries
+from app.calibration import discoveries
 from app.codec import Answer, ScoreQuestion
 from app.diagnosis import Shape
 from app.errors import Fault, InvalidContent
 from app.noise import standard_normal
+from app.ranking import MAX_RATE
 from app.repository import Model
 from app.settings import Settings
 
@@ -109,7 +110,7 @@ def most_bounded(draws: int, settings: Settings) -> int:
 
 def least_rate(model: Model) -> float:
     """The smallest false-alarm rate that the held-out rows can vouch for."""
-    return 1 / (model.manifest.calibration.rows + 1)
+    return model.manifest.calibration.least_rate
 
 
 def default_rate(model: Model) -> float:

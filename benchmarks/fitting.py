@@ -28,6 +28,8 @@ class Fit:
     engine: Engine
     trained_on: Array
     """The rows [n, D] that gradients were taken of."""
+    held_out: Array
+    """The rows [m, D] that it is calibrated with."""
     threshold: float
     """In nats, at a false-alarm rate of 1 %."""
     seconds: float
@@ -63,11 +65,12 @@ def fit(x: Array, config: Config, held_out: Array | None = None) -> Fit:
         curve=(),
     )
     with tempfile.TemporaryDirectory() as folder:
-        written = export(Trained("benchmark", fitted.vae, sensors, held_out, provenance), Path(folder))
+        earlier = validation_x if config.split == "time" else None
+        written = export(Trained("benchmark", fitted.vae, sensors, held_out, provenance, earlier), Path(folder))
         assert written is not None
         engine = Engine(written)
     threshold = written.manifest.calibration.threshold
-    return Fit(fitted.vae, engine, train_x, threshold, seconds, fitted.curve[-1].step)
+    return Fit(fitted.vae, engine, train_x, held_out, threshold, seconds, fitted.curve[-1].step)
 
 
 def machine() -> str:

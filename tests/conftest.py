@@ -10,6 +10,7 @@ from app import bundle
 from app.array import Array
 from app.bundle import Bundle, Provenance
 from app.engine import Engine
+from training.calibrate import HeldOut
 from training.config import Config
 from training.data import describe
 from training.export import Trained, export
@@ -70,6 +71,19 @@ def copy_bundle(source: Bundle, root: Path, name: str, version: int) -> Bundle:
 def plant(models: Path) -> Bundle:
     """The bundle plant/1."""
     return bundle.read(models / "plant" / "1")
+
+
+@pytest.fixture(scope="session")
+def tailed(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The plant's model with 6000 held-out rows, enough for a tail, one row an hour: tailed/1."""
+    plant = bundle.read(models / "plant" / "1")
+    folder = tmp_path_factory.mktemp("tailed") / "tailed" / "1"
+    shutil.copytree(plant.path, folder)
+    held_out = HeldOut.of(Engine(plant), plant_rows(6000, seed=20))
+    held_out.write(folder / bundle.CALIBRATION)
+    changes = {"name": "tailed", "calibration": held_out.account(3600.0)}
+    bundle.seal(folder, plant.manifest.model_copy(update=changes))
+    return bundle.read(folder)
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from app import bundle
 from app.bundle import Bundle, Provenance, Sensor, TrainingPoint
 from app.engine import Engine
 from app.errors import NelboError, SettingsError, TableError
+from app.inspection import calibration_lines
 from training import data
 from training.checkpoint import Checkpoint, sole_run
 from training.config import Config, Limits, read_config
@@ -52,6 +53,12 @@ def _parser() -> argparse.ArgumentParser:
         type=float,
         help="of fitting at most, the export comes after; the same seed then need not give the same bytes",
     )
+    parser.add_argument(
+        "--interval",
+        type=float,
+        metavar="SECONDS",
+        help="from row to row, to tell alarms a day (default: by a column of dates and times that is left out)",
+    )
     parser.add_argument("--threads", type=int, help="of torch; the bytes depend on it (default: the cores, at most 4)")
     parser.add_argument("--resume", action="store_true", help="go on from where an interrupted run stands")
     parser.add_argument(
@@ -67,6 +74,8 @@ def _run(told: argparse.Namespace, command: str) -> int:
         raise SettingsError(
             f"--name is '{told.name}'; expected lower-case letters, digits, '.', '_' and '-', at most 64"
         )
+    if told.interval is not None and not 0 < told.interval < float("inf"):
+        raise SettingsError(f"--interval is {told.interval:g}; expected a positive number of seconds")
     config = read_config(told.config)
     config = replace(config, drop=(*config.drop, *told.drop))
     limits = Limits(told.minutes, told.threads or min(4, len(os.sched_getaffinity(0))))
@@ -129,7 +138,9 @@ def _train(
         rows={"train": len(parts.train), "validation": len(parts.validation), "calibration": len(parts.calibration)},
         curve=tuple(TrainingPoint(**vars(point)) for point in fitted.curve),
     )
-    return Trained(told.name, fitted.vae, sensors, readings.x[parts.calibration], provenance)
+    earlier = readings.x[parts.validation] if config.split == "time" else None
+    interval = readings.interval if told.interval is None else told.interval
+    return Trained(told.name, fitted.vae, sensors, readings.x[parts.calibration], provenance, earlier, interval)
 
 
 def _fingerprint(readings: data.Readings, config: Config, limits: Limits) -> str:
@@ -177,13 +188,9 @@ def _compare(engine: Engine, trained: Trained, told: argparse.Namespace) -> bool
 
 
 def _tell(written: Bundle) -> None:
-    calibration = written.manifest.calibration
-    low, high = calibration.realised_rate_90
-    print(
-        f"{written.path}: {calibration.held_out_nats:.4f} nats a row on {calibration.rows} held-out rows; an alarm "
-        f"begins at {calibration.threshold:.4f} nats for a false-alarm rate of {calibration.false_alarm_rate:g} "
-        f"(90 % interval {low:.4f} to {high:.4f})"
-    )
+    print(f"{written.path}")
+    for line in calibration_lines(written.manifest.calibration):
+        print(f"  {line}")
 
 
 def _python() -> str:

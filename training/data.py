@@ -14,6 +14,7 @@ from app.bundle import Sensor, sha256
 from app.errors import TableError
 from app.tables import read_table, split_unit
 from training.arrays import read_array
+from training.clock import interval
 
 Index = npt.NDArray[np.int64]
 
@@ -37,6 +38,8 @@ class Readings:
     """The file's name, without its folder."""
     sha256: str
     """Hex SHA-256 of the file's bytes."""
+    interval: float | None
+    """Seconds from row to row, by a clock among the columns left out; None where there is none."""
     notes: tuple[str, ...]
     """What was detected, left out or looks odd; one sentence each, for the person who trains."""
 
@@ -93,6 +96,7 @@ def read(
         units=tuple((units or {}).get(names[d], headers[d][1]) for d in chosen),
         file=path.name,
         sha256=sha256(path),
+        interval=interval(table, [name for name in table.names if name not in taken]),
         notes=(table.describe(taken), *_oddities(x, taken, int(empty.sum()))),
     )
 

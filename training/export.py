@@ -42,6 +42,10 @@ class Trained:
     held_out: Array
     """Rows that training never saw, [n, D] in the sensors' units, NaN where missing."""
     provenance: Provenance
+    earlier: Array | None = None
+    """The validation rows, [v, D], where all of them are before the held-out ones: the split is in time order."""
+    interval: float | None = None
+    """Seconds from row to row of the table, where they are known."""
 
 
 def export(trained: Trained, out: Path, accept: Callable[[Engine], bool] = lambda engine: True) -> Bundle | None:
@@ -89,9 +93,9 @@ def _write(folder: Path, trained: Trained, version: int) -> None:
     manifest = _manifest(trained, version, graphs, torch_model.sample.noise_size)
     engine = Engine(Bundle(folder, manifest, digest=""))
     _require_parity(engine, torch_model, trained)
-    held_out = HeldOut.of(engine, trained.held_out)
+    held_out = HeldOut.of(engine, trained.held_out, trained.earlier)
     held_out.write(folder / bundle.CALIBRATION)
-    bundle.seal(folder, manifest.model_copy(update={"calibration": held_out.account()}))
+    bundle.seal(folder, manifest.model_copy(update={"calibration": held_out.account(trained.interval)}))
 
 
 def _manifest(trained: Trained, version: int, graphs: Graphs, noise_size: int) -> Manifest:

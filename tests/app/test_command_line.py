@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from app.__main__ import main
+from app.bundle import Bundle
 from app.repository import Model, open_model
 from app.settings import Settings
 
@@ -114,6 +115,25 @@ def test_parquet_in_parquet_out(models: Path, plant: Model, readings: Path, tmp_
     assert scored.select(table.column_names).equals(table)
     np.testing.assert_array_equal(scored["score"].to_numpy(), plant.engine.score(X).score)
     assert scored["alarm"].to_pylist() == [False, False, True]
+
+
+def test_hold_tells_alarms_that_last(models: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """2 of 3: one hot row alone is no alarm, the second within three rows is, for as long as two are in sight."""
+    hot = [False, True, False, False, True, True, False, False, True, False]
+    file = tmp_path / "plant.csv"
+    lines = ["temperature,pressure,flow,valve", *(f"{90 if each else 20},1013,5,3" for each in hot)]
+    file.write_text("\n".join(lines), encoding="utf-8")
+
+    assert run("score", file, "--models", models, "--hold", "2/3") == 0
+
+    told = [line.rsplit(",", 1)[1] for line in capfd.readouterr().out.splitlines()]
+    assert told == ["alarm", *["false"] * 5, "true", "true", *["false"] * 3]
+
+
+def test_a_hold_that_makes_no_sense_is_refused(models: Path, readings: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """What was written and what is expected, before anything is scored."""
+    assert "--hold is '3 of 5'; expected k/m" in refusal(capfd, "score", readings, "--hold", "3 of 5")
+    assert "--hold is 6/5; expected k/m" in refusal(capfd, "score", readings, "--models", models, "--hold", "6/5")
 
 
 @pytest.mark.parametrize(
@@ -219,6 +239,18 @@ def test_inspect_shows_the_manifest(models: Path, plant: Model, capfd: pytest.Ca
     assert "999 held-out rows" in shown
     assert plant.manifest.provenance.data_sha256 in shown
     assert "verified on cpu: hashes, signatures" in shown
+
+
+def test_inspect_shows_how_far_p_values_may_be_trusted(tailed: Bundle, capfd: pytest.CaptureFixture[str]) -> None:
+    """The tail and its least rate, alarms a day, and what the rows' order says."""
+    assert run("inspect", tailed.path, "--device", "cpu") == 0
+
+    shown = capfd.readouterr().out
+    assert "0.24 false alarms a day are expected, a row every 3600 s" in shown
+    assert "generalised-Pareto tail from" in shown
+    assert "no rate below 1.67e-05 can be asked for\n" in shown
+    assert "random split; in the file's order they are worth" in shown
+    assert "warning" not in shown
 
 
 def test_inspect_knows_a_bundle_from_inside(

@@ -10,6 +10,7 @@ from fastapi.testclient import TestClient
 from httpx2 import Response
 
 from app import bundle
+from app.bundle import Bundle
 from app.main import create_app
 from app.settings import Settings
 
@@ -404,6 +405,23 @@ def test_a_model_with_few_held_out_rows_has_a_default_rate(models: Path, tmp_pat
 
     assert answer["false_alarm_rate"] == 1 / 21
     assert answer["alarm"] == [True, True]
+
+
+def test_a_model_with_a_tail_answers_rates_below_its_ranks(tailed: Bundle) -> None:
+    """1e-4 of 6000 held-out rows: asked for, told in the model's limits, and refused with them only beyond."""
+    folder = tailed.path.parents[1]
+    with TestClient(create_app(Settings(models=folder, device="cpu"))) as client:
+        answer = client.post("/score", json={"rows": [USUAL, FAR, {"flow": 900.0}], "false_alarm_rate": 1e-4}).json()
+        told = problem(
+            client.post("/score", json={"rows": [USUAL], "false_alarm_rate": 1e-5}), 422, "rate-out-of-range"
+        )
+        model = client.get("/models/tailed").json()
+
+    assert answer["alarm"] == [False, True, True]
+    assert answer["p_value"][1:] == pytest.approx([1 / 60_000, 1 / 20_000])
+    assert "from 1.66667e-05 to 0.5" in told["detail"]
+    assert model["limits"]["false_alarm_rate"]["least"] == model["calibration"]["tail"]["least_rate"] == 1 / 60_000
+    assert (model["calibration"]["order"]["split"], model["calibration"]["interval_seconds"]) == ("random", 3600)
 
 
 @pytest.mark.parametrize("path", ["/no/such/address", "/score/", "/models/", "/static/swagger-ui.css", "/redoc"])

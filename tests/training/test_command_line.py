@@ -148,11 +148,12 @@ def test_the_best_so_far_is_exported_when_asked(finished: Finished, tmp_path: Pa
     desk = Path(shutil.copytree(finished.desk, tmp_path / "desk"))
     _, said = interrupt(desk, signal.SIGINT)
 
-    train(desk, "--resume", "--minutes", "0")
+    train(desk, "--resume", "--minutes", "0", "--interval", "600")
 
     assert "checkpoint.pt" in said
     assert "--resume --minutes 0" in said
-    assert bundle.read(desk / "models" / "plant" / "2").manifest.version == 2
+    second = bundle.read(desk / "models" / "plant" / "2").manifest
+    assert (second.version, second.calibration.interval_seconds) == (2, 600)
 
 
 def test_a_worse_version_is_not_written_when_told_so(finished: Finished, tmp_path: Path) -> None:
@@ -225,3 +226,32 @@ def test_a_loss_that_is_not_finite_exports_nothing(desk: Path) -> None:
 
     with pytest.raises(TrainingError, match=r"step 0 of stage 'density'.*parameter decode.offset"):
         fit_model(config, vae, (rows, rows), Limits(None, 1), None, False, lambda evaluation: None)
+
+
+def test_a_plant_that_drifts_is_warned_of(
+    desk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In time order: the clock that was left out tells alarms a day, and scores that move at the end are told."""
+    x = plant_rows(600, seed=3)
+    x[480:, 0] += 8
+    rows = [f"2024-01-01 {i // 60:02}:{i % 60:02},{','.join(f'{value:.6g}' for value in x[i])}" for i in range(600)]
+    (desk / "plant.csv").write_text("\n".join(["time,temperature,pressure,flow,valve", *rows]), encoding="utf-8")
+    (desk / "run.toml").write_text('steps = 2\nwidth = 0\ncomponents = 0\nsplit = "time"\n', encoding="utf-8")
+    monkeypatch.chdir(desk)
+
+    assert main([*ARGUMENTS, "--drop", "time"]) == 0
+
+    printed = capsys.readouterr().out
+    assert "14.4 false alarms a day are expected, a row every 60 s" in printed
+    assert "warning: scores moved between validation and calibration rows" in printed
+    order = bundle.read(desk / "models" / "plant" / "1").manifest.calibration.order
+    assert order is not None
+    assert order.split == "time"
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "inf", "nan"])
+def test_an_interval_that_is_no_time_is_refused(
+    desk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], seconds: str
+) -> None:
+    """Seconds are positive and finite."""
+    assert "--interval is" in refused(desk, monkeypatch, capsys, "--interval", seconds)
