@@ -1,4 +1,4 @@
-"""The linear model that the network started from, with heavy tails: the background of rows like nothing trained on.
+"""A linear model with heavy tails: the background of rows like nothing trained on.
 
 A network's density is sharp where it was trained and arbitrary elsewhere; probabilistic PCA is blunt and sound
 everywhere. With Student's t in the place of the normal a row far out costs it the logarithm of its distance, so that
@@ -12,12 +12,15 @@ from torch import Tensor, nn
 
 from training.elbo import Elbo
 from training.gaussian import Gaussian, log
+from training.subspace import Subspace
 from training.sums import total
 
 WEIGHT = 0.01
 """The background's share of the mass."""
 DEGREES = 4
 """Of freedom: few, yet the variance is finite."""
+MOST_LATENTS = 128
+"""Up to one sensor more the covariance is full."""
 LEAST_DISTANCE = 1e-12
 SCALE_ROUNDS = 50
 """Of the fixed point that sets the scale; ten halve its error a thousand times."""
@@ -36,19 +39,21 @@ class Background(nn.Module):
     offset: Tensor
     """What integrating u out adds, by the number of observed sensors, [D + 1] nats."""
 
-    def __init__(self, sensors: int, latents: int) -> None:
+    def __init__(self, sensors: int) -> None:
         super().__init__()
+        self.latents = latents = min(max(1, sensors - 1), MOST_LATENTS)
         self.register_buffer("loading", torch.zeros(latents, sensors, dtype=torch.float64))
         self.register_buffer("mean", torch.zeros(sensors, dtype=torch.float64))
         self.register_buffer("variance", torch.ones(1, dtype=torch.float64))
         half, observed = DEGREES / 2, torch.arange(sensors + 1, dtype=torch.float64) / 2
         self.register_buffer("offset", math.lgamma(half) - torch.lgamma(half + observed) + observed * math.log(half))
 
-    def plant(self, loading: Tensor, mean: Tensor, variance: Tensor, rows: Tensor, observed: Tensor) -> None:
-        """Set it to W [L, D] with orthogonal rows, m [D] and the noise's variance, scaled to what fits `rows` best."""
-        self.loading.copy_(loading)
-        self.mean.copy_(mean)
-        self.variance.copy_(variance)
+    def plant(self, rows: Tensor, observed: Tensor) -> None:
+        """Fit it to standardised rows [n, D], 0 where not `observed`."""
+        found = Subspace.of(rows, self.latents)
+        self.loading.copy_(found.loading.mT)
+        self.mean.copy_(found.mean)
+        self.variance.copy_(found.variance)
         squares = self._distance(rows, observed, self.posterior(rows)).sum(dim=-1)
         scale = torch.ones(1, dtype=torch.float64)
         for _ in range(SCALE_ROUNDS):  # expectation maximisation of a t distribution's scale (Liu & Rubin 1995)

@@ -115,7 +115,7 @@ def split(
     Raises:
         TableError: a part would be empty.
     """
-    validation, calibration = round(fractions[1] * n), round(fractions[2] * n)
+    validation, calibration = (max(1, round(fraction * n)) for fraction in fractions[1:])
     train = n - validation - calibration
     if min(train, validation, calibration) < 1:
         raise TableError(

@@ -1,34 +1,27 @@
 """Probabilistic PCA in closed form: where every VAE starts, so that the network must only add to it.
 
-Tipping & Bishop 1999: W = U (Λ − σ²)^½ with σ² the mean of the discarded eigenvalues; the posterior's covariance is
-then diagonal, σ² (WᵀW + σ²)⁻¹, so a diagonal q(z|x) is exact.
+The posterior's covariance is then diagonal, σ² (WᵀW + σ²)⁻¹, so a diagonal q(z|x) is exact.
 """
 
 import torch
 from torch import Tensor
 
+from training.subspace import LEAST_VARIANCE, Subspace
 from training.vae import Vae
-
-LEAST_VARIANCE = 1e-4
 
 
 def plant(vae: Vae, x: Tensor, observed: Tensor) -> None:
     """Set the linear parts of `vae` to the optimum for standardised rows x [n, D], 0 where not `observed`."""
     x = x.double()
-    latents = vae.shape.latents
-    mean = x.mean(dim=0)
-    eigenvalues, vectors = torch.linalg.eigh(torch.cov(x.mT, correction=0).reshape(x.shape[1], x.shape[1]))
-    eigenvalues, vectors = eigenvalues.flip(0).clamp(min=0), vectors.flip(1)
-    discarded = eigenvalues[latents:]
-    variance = (discarded.mean() if len(discarded) else eigenvalues[-1]).clamp(min=LEAST_VARIANCE)
-    loading = vectors[:, :latents] * (eigenvalues[:latents] - variance).clamp(min=LEAST_VARIANCE).sqrt()
+    if vae.background is not None:
+        vae.background.plant(x, observed.double())
+    found = Subspace.of(x, vae.shape.latents)
+    loading, mean, variance = found.loading, found.mean, found.variance
     gram = (loading.square().sum(dim=0) + variance).clamp(min=LEAST_VARIANCE)  # WᵀW + σ² is diagonal here
     for encoder in (vae.whole, vae.partial.independent):
         _set(encoder.linear, loading / gram)
         _set(encoder.offset, -mean @ loading / gram)
         _set(encoder.log_scale, 0.5 * (variance / gram).log())
-    if vae.background is not None:
-        vae.background.plant(loading.mT, mean, variance, x, observed.double())
     _set(vae.decode.linear, loading.mT)
     _set(vae.decode.offset, mean)
     if vae.decode.scale.fixed is None:

@@ -61,17 +61,19 @@ class Sample(nn.Module):
         self.graphs = graphs
         self.sample_prior = graphs.vae.prior.sampler()
         self.latent_noise = self.sample_prior.noise_size
-        self.noise_size = 1 + self.latent_noise + len(graphs.active) + DEGREES
+        heavy = 0 if graphs.vae.background is None else graphs.vae.background.latents + DEGREES
+        self.parts = [1, self.latent_noise, len(graphs.active), heavy]
+        self.noise_size = sum(self.parts)
         self.register_buffer("edge", torch.special.ndtri(torch.tensor([1 - WEIGHT], dtype=torch.float64)))
 
     def forward(self, noise: Tensor) -> Tensor:
         g = self.graphs
-        which, latent, own, heaviness = noise.split([1, self.latent_noise, len(g.active), DEGREES], dim=-1)
+        which, latent, own, heavy = noise.split(self.parts, dim=-1)
         decoded: Gaussian = g.vae.decode(self.sample_prior(latent))
         active = decoded.mean + decoded.scale * own
         if g.vae.background is not None:
-            heavy = g.vae.background.sample(latent[:, -g.latents :], own, heaviness)
-            active = torch.where(which > self.edge, heavy, active)
+            drawn = g.vae.background.sample(heavy[:, DEGREES:], own, heavy[:, :DEGREES])
+            active = torch.where(which > self.edge, drawn, active)
         at_rest = torch.zeros_like(noise[:, :1]).expand(-1, len(g.constant))
         return g.mean + g.scale * g.in_order(active, at_rest)
 

@@ -167,7 +167,7 @@ class Vae(nn.Module):
         self.partial = PartialEncoder(shape, reach, shape.width or 128)
         self.decode = Decoder(shape, floor, scale)
         learned_network = shape.width > 0 and scale.fixed is None
-        self.background = Background(shape.sensors, shape.latents) if learned_network else None
+        self.background = Background(shape.sensors) if learned_network else None
         self.prior: StandardPrior | MixturePrior = (
             MixturePrior(shape.components, shape.latents) if shape.components else StandardPrior(shape.latents)
         )

@@ -87,9 +87,9 @@ def test_planted_probabilistic_pca_is_exact_through_onnx(tmp_path: Path) -> None
     np.testing.assert_allclose(found, 0.5 * (quadratic + log_volume), atol=2e-5)
 
 
-def background_of(rows: Rows, sensors: tuple[Sensor, ...], latents: int) -> Background:
+def background_of(rows: Rows, sensors: tuple[Sensor, ...]) -> Background:
     """The background of a model for `rows`."""
-    background = build(Config(width=8, components=3, latent_size=latents), sensors, rows).background
+    background = build(Config(width=8, components=3, latent_size=2), sensors, rows).background
     assert background is not None
     return background
 
@@ -101,15 +101,15 @@ def t_covariance(background: Background) -> Array:
     return covariance
 
 
-def test_the_background_is_a_t_distribution_around_probabilistic_pca() -> None:
-    """It scores complete rows as scipy's multivariate t does, its shape is scikit-learn's, and its scale fits best."""
+def test_the_background_is_the_covariances_t_distribution() -> None:
+    """It scores complete rows as scipy's multivariate t does, its shape is the covariance's, and its scale fits best."""
     x = factor_rows(500, sensors=6, factors=2)
     sensors = sensors_of(x)
     rows = standardise(x, sensors)
-    background = background_of(rows, sensors, latents=2)
+    background = background_of(rows, sensors)
     z, covariance = rows.x.double().numpy(), t_covariance(background)
     exact = -multivariate_t(background.mean.numpy(), covariance, df=DEGREES).logpdf(z)
-    pca = PCA(n_components=2).fit(z).get_covariance()
+    pca = np.cov(z.T)
 
     found = background.elbo(rows.x.double(), rows.observed.double()).negative.numpy()
 
@@ -121,11 +121,11 @@ def test_the_background_is_a_t_distribution_around_probabilistic_pca() -> None:
 
 
 def test_the_background_bounds_rows_with_missing_sensors() -> None:
-    """With sensors missing its score is never below the exact one of the sensors observed, and near it on average."""
+    """With sensors missing its score is never below the exact one of the sensors observed."""
     x = factor_rows(500, sensors=6, factors=2)
     sensors = sensors_of(x)
     rows = standardise(x, sensors)
-    background = background_of(rows, sensors, latents=2)
+    background = background_of(rows, sensors)
     covariance = t_covariance(background)
     seen = [0, 2, 3, 5]
     observed = torch.zeros_like(rows.x).double()
@@ -137,7 +137,6 @@ def test_the_background_bounds_rows_with_missing_sensors() -> None:
 
     excess = parts.negative.numpy() + marginal.logpdf(z.numpy()[:, seen])
     assert excess.min() > -1e-9
-    assert excess.mean() < 2
     assert (parts.per_sensor[:, [1, 4]] == 0).all()
 
 
@@ -146,9 +145,9 @@ def test_the_background_predicts_and_samples_its_own_distribution() -> None:
     x = factor_rows(500, sensors=6, factors=2)
     sensors = sensors_of(x)
     rows = standardise(x, sensors)
-    background = background_of(rows, sensors, latents=2)
+    background = background_of(rows, sensors)
     generator = torch.Generator().manual_seed(0)
-    noise = [torch.randn(100_000, width, generator=generator, dtype=torch.float64) for width in (2, 6, DEGREES)]
+    noise = [torch.randn(100_000, width, generator=generator, dtype=torch.float64) for width in (5, 6, DEGREES)]
 
     drawn = (background.sample(*noise) - background.mean).numpy()
 
