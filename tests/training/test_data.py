@@ -227,6 +227,13 @@ def test_a_constant_sensor_has_its_value_for_mean(value: float) -> None:
     assert sensor.scale == max(0.01 * abs(value) or 0.01, np.finfo(float).tiny)
 
 
+def test_a_sensor_that_moves_by_rounding_only_is_constant() -> None:
+    """0.1 + 0.2 beside 0.3 is one value; a millionth more is two."""
+    x = np.array([[0.3, 0.3], [0.1 + 0.2, 0.3000003]])
+
+    assert [sensor.constant for sensor in describe(x, ["a", "b"], [None, None])] == [True, False]
+
+
 @given(st.lists(st.floats(-3.4e38, 3.4e38), min_size=2, max_size=20))
 def test_describe_holds_at_the_edge_of_the_range(values: list[float]) -> None:
     """No value that can be read overflows, underflows or gives a sensor that the manifest refuses."""
