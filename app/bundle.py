@@ -14,13 +14,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from app.errors import BundleError
 
-FORMAT = 1
+FORMAT = 2
+"""What is written; a reader reads the format before it too."""
 MANIFEST = "manifest.json"
 SUMS = "SHA256SUMS"
 CALIBRATION = "calibration.npz"
 PROBE = "probe.npz"
+REPORT = "report.json"
 ENCODE, RECONSTRUCT, SAMPLE, SCORE = "encode.onnx", "reconstruct.onnx", "sample.onnx", "score.onnx"
-FILES = frozenset({MANIFEST, CALIBRATION, PROBE, ENCODE, RECONSTRUCT, SAMPLE, SCORE})
+_FILES_OF_1 = frozenset({MANIFEST, CALIBRATION, PROBE, ENCODE, RECONSTRUCT, SAMPLE, SCORE})
+FILES_OF_FORMAT = {1: _FILES_OF_1, 2: _FILES_OF_1 | {REPORT}}
+"""What a bundle of each format holds beside SHA256SUMS."""
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
@@ -29,13 +33,13 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
 
 
-class _Frozen(BaseModel):
+class Frozen(BaseModel):
     """A value: never changed after it is made, and never with a field that nobody documented."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-class Sensor(_Frozen):
+class Sensor(Frozen):
     """One column of x, in the order of the graphs' input."""
 
     name: Annotated[str, Field(min_length=1)]
@@ -52,10 +56,10 @@ class Sensor(_Frozen):
     resolution: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     """Smallest gap between two different values trained on; 0 where there was only one value."""
     constant: bool
-    """True where training saw one value only: the sensor is then outside the density (see models/README.md)."""
+    """True where training saw one value only, up to rounding: outside the density then (see models/README.md)."""
 
 
-class Probe(_Frozen):
+class Probe(Frozen):
     """How closely the graphs must reproduce the answers in `probe.npz`: |Δ| ≤ absolute + relative·size.
 
     Scores are in nats, and their size is what the row's score adds up, |kl| + Σ |per_sensor|; means and scales are in
@@ -67,7 +71,7 @@ class Probe(_Frozen):
     relative: Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-class Calibration(_Frozen):
+class Calibration(Frozen):
     """The held-out scores that p-values are ranks among."""
 
     rows: Annotated[int, Field(ge=1)]
@@ -82,7 +86,7 @@ class Calibration(_Frozen):
     """Mean score of the held-out rows."""
 
 
-class TrainingPoint(_Frozen):
+class TrainingPoint(Frozen):
     """One evaluation during training: mean negative ELBO in nats of standardised sensors."""
 
     stage: str
@@ -92,7 +96,7 @@ class TrainingPoint(_Frozen):
     validation_nats: Finite
 
 
-class Provenance(_Frozen):
+class Provenance(Frozen):
     """Where the bundle came from: enough to make the same bytes again on the same CPU family."""
 
     data: str
@@ -111,11 +115,11 @@ class Provenance(_Frozen):
     curve: tuple[TrainingPoint, ...]
 
 
-class Manifest(_Frozen):
+class Manifest(Frozen):
     """What `manifest.json` says."""
 
     format: int
-    """The format's number, FORMAT."""
+    """The format's number, a key of FILES_OF_FORMAT."""
     name: Name
     version: Annotated[int, Field(ge=1)]
     sensors: Annotated[tuple[Sensor, ...], Field(min_length=1)]
@@ -166,9 +170,8 @@ def read(path: Path) -> Bundle:
         raise BundleError(f"{path}: {SUMS} is missing; expected a bundle folder written by nelbo-train")
     listed = _parse_sums(sums)
     present = {entry.name for entry in path.iterdir()} - {SUMS}
-    if present != FILES or set(listed) != FILES:
-        odd = sorted(present ^ FILES | set(listed) ^ FILES)
-        raise BundleError(f"{path}: {', '.join(odd)}: missing, unlisted or not part of format {FORMAT}")
+    if odd := sorted(present ^ set(listed) | {MANIFEST} - present):
+        raise BundleError(f"{path}: {', '.join(odd)}: missing, or not listed in {SUMS}")
     for name, expected in listed.items():
         file = path / name
         if file.is_symlink() or not file.is_file():
@@ -177,6 +180,8 @@ def read(path: Path) -> Bundle:
         if found != expected:
             raise BundleError(f"{file}: SHA-256 is {found}, {SUMS} says {expected}")
     manifest = _parse_manifest(path / MANIFEST)
+    if odd := sorted(present ^ FILES_OF_FORMAT[manifest.format]):
+        raise BundleError(f"{path}: {', '.join(odd)}: missing, or not part of format {manifest.format}")
     if (path.parent.name, path.name) != (manifest.name, str(manifest.version)):
         raise BundleError(
             f"{path}: the manifest says {manifest.name}/{manifest.version}, the folder {path.parent.name}/{path.name}"
@@ -187,7 +192,7 @@ def read(path: Path) -> Bundle:
 def seal(path: Path, manifest: Manifest) -> None:
     """Write the manifest and then SHA256SUMS over every file, in the form that `sha256sum -c` reads."""
     (path / MANIFEST).write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    lines = [f"{sha256(path / name)}  {name}\n" for name in sorted(FILES)]
+    lines = [f"{sha256(path / name)}  {name}\n" for name in sorted(FILES_OF_FORMAT[manifest.format])]
     (path / SUMS).write_text("".join(lines), encoding="ascii")
 
 
@@ -210,9 +215,9 @@ def _parse_sums(sums: Path) -> dict[str, str]:
 def _parse_manifest(file: Path) -> Manifest:
     text = file.read_bytes()
     found = re.search(rb'"format"\s*:\s*(\d+)', text)
-    if found is None or int(found[1]) != FORMAT:
+    if found is None or int(found[1]) not in FILES_OF_FORMAT:
         said = "no format" if found is None else f"format {int(found[1])}"
-        raise BundleError(f"{file}: {said}; this nelbo reads format {FORMAT}")
+        raise BundleError(f"{file}: {said}; this nelbo reads formats {' and '.join(map(str, FILES_OF_FORMAT))}")
     try:
         return Manifest.model_validate_json(text)
     except ValidationError as error:

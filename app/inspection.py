@@ -1,23 +1,40 @@
-"""A verified model, told to a person: what `nelbo inspect` prints."""
+"""A verified model and its report, told to a person: what `nelbo inspect` prints."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from app import findings
+from app import report as reports
 from app.bundle import Calibration, Manifest, Provenance, Sensor
+from app.report import Report
 from app.repository import Model
 
 
 def describe(model: Model) -> str:
-    """The manifest as text, and what was verified."""
-    manifest = model.manifest
+    """The manifest and the report as text, and what was verified.
+
+    Raises:
+        BundleError: the report does not read.
+    """
+    manifest, report = model.manifest, reports.read(model.bundle)
     parts = [
         [f"{model}, format {manifest.format}", *_indented(_shape(manifest))],
         [f"sensors ({len(manifest.sensors)})", *_indented(_sensors(manifest.sensors))],
         ["calibration", *_indented(_calibration(manifest.calibration))],
         ["provenance", *_indented(_provenance(manifest.provenance))],
+        *(part for part in _report(report) if len(part) > 1),
         [f"verified on {model.engine.device}: hashes, signatures, {manifest.probe.rows} probe rows"],
     ]
     return "\n\n".join("\n".join(part) for part in parts)
+
+
+def _report(report: Report) -> Iterator[list[str]]:
+    """The parts of a report; one that says nothing is its heading alone."""
+    yield ["verdicts", *_indented(findings.verdicts(report))]
+    yield ["difficult sensors", *_indented(findings.difficult_sensors(report))]
+    yield ["rows that are oddest when left out, in nats above the median", *_indented(findings.suspects(report))]
+    yield ["latents", *_indented(findings.latents(report))]
+    yield ["bands of each sensor given the others, and what they cover", *_indented(findings.fits(report))]
 
 
 def _shape(manifest: Manifest) -> Iterator[str]:
