@@ -1,0 +1,112 @@
+"""How well the model fits rows that it was not fitted to: its latents, its bound, and its bands for every sensor."""
+
+import math
+
+import numpy as np
+import torch
+from scipy.stats import norm
+from torch import Tensor
+
+from app.bundle import Sensor
+from app.engine import Array, Engine
+from app.report import BANDS, Gap, Latents, SensorFit
+from training.fit import Rows
+from training.gaussian import Gaussian
+from training.prior import MixturePrior
+from training.standardise import standardise
+from training.sums import total
+from training.vae import Vae
+
+ACTIVE = 0.01
+"""Least variance of a latent's posterior mean over the rows for it to count as active (Burda et al. 2016)."""
+DRAWS = 128
+MASKED = 6000
+"""Rows × sensors whose bands are asked for at most: each costs a reconstruction of its own."""
+
+
+def latents(engine: Engine, x: Array) -> Latents:
+    """What each latent of the exported encoder carries, over rows x [n, D] in the sensors' units."""
+    encoding = engine.encode(x)
+    variance = encoding.mean.var(axis=0)
+    kl = 0.5 * (encoding.mean**2 + encoding.scale**2 - 1) - np.log(encoding.scale)
+    return Latents(
+        rows=len(x),
+        active=int((variance > ACTIVE).sum()),
+        variance=tuple(variance.tolist()),
+        kl=tuple(kl.mean(axis=0).tolist()),
+    )
+
+
+@torch.no_grad()
+def gap(vae: Vae, rows: Rows) -> Gap:
+    """The importance-weighted bound, ln 1/K Σ p(x, z_k) / q(z_k|x), less the ELBO, both of the same draws of q(z|x).
+
+    Of the network alone, without the background, over standardised rows.
+    """
+    posterior = vae.encode(rows.x, rows.observed)
+    noise = torch.randn(DRAWS, 1, vae.shape.latents, generator=torch.Generator().manual_seed(0))
+    log_weight = torch.cat([_log_weight(vae, rows, posterior, some) for some in noise.split(16)]).double()
+    gain = log_weight.logsumexp(dim=0) - math.log(DRAWS) - log_weight.mean(dim=0)
+    return Gap(
+        rows=len(gain),
+        draws=DRAWS,
+        nats=gain.mean().item(),
+        error=gain.std(correction=0).item() / math.sqrt(len(gain)),
+    )
+
+
+def _log_weight(vae: Vae, rows: Rows, posterior: Gaussian, noise: Tensor) -> Tensor:
+    """ln p(x|z) + ln p(z) − ln q(z|x) of standardised rows at z = mean + scale·noise, [K, n]."""
+    z = posterior.mean + posterior.scale * noise
+    standard = Gaussian(torch.zeros(()), torch.ones(()), torch.zeros(()))
+    log_prior = vae.prior.log_prob(z) if isinstance(vae.prior, MixturePrior) else total(standard.log_prob(z))
+    return total(rows.observed * vae.decode(z).log_prob(rows.x)) + log_prior - total(posterior.log_prob(z))
+
+
+def sensor_fits(engine: Engine, vae: Vae, x: Array) -> tuple[SensorFit, ...]:
+    """Of every sensor in the density: how often its decoder is at its floor, and how honest its bands are.
+
+    Over rows x [n, D] in the sensors' units; of the bands over fewer of them where there are many sensors.
+    """
+    sensors = engine.manifest.sensors
+    floor, at_floor = floors(vae, sensors), _at_floor(vae, standardise(x, sensors))
+    x = evenly(x, max(1, MASKED // len(sensors)))
+    expected = engine.expected(x)
+    distance = np.abs(x - expected.mean) / expected.scale
+    moving = [d for d, sensor in enumerate(sensors) if not sensor.constant]
+    fits = []
+    for d, share in zip(moving, at_floor.tolist(), strict=True):
+        readings = distance[~np.isnan(distance[:, d]), d]
+        within = [float(np.mean(readings <= norm.ppf(0.5 + band / 2))) if len(readings) else 0.0 for band in BANDS]
+        fits.append(
+            SensorFit(
+                name=sensors[d].name,
+                floor=float(floor[d]),
+                at_floor=share,
+                readings=len(readings),
+                coverage=(within[0], within[1], within[2]),
+            )
+        )
+    return tuple(fits)
+
+
+def floors(vae: Vae, sensors: tuple[Sensor, ...]) -> Array:
+    """The least scale that each sensor's decoder may have, [D] in its unit; 0 where it has none."""
+    floor = np.zeros(len(sensors))
+    moving = [d for d, sensor in enumerate(sensors) if not sensor.constant]
+    floor[moving] = vae.decode.floor_variance.double().sqrt().numpy() * [sensors[d].scale for d in moving]
+    return floor
+
+
+@torch.no_grad()
+def _at_floor(vae: Vae, rows: Rows) -> Tensor:
+    """Share of rows in which more than half of the decoder's variance, at the posterior's mean, is its floor's, [A]."""
+    decoded = vae.decode(vae.encode(rows.x, rows.observed).mean)
+    share: Tensor = (2 * vae.decode.floor_variance > decoded.variance).double().mean(dim=0)
+    return share
+
+
+def evenly(x: Array, count: int) -> Array:
+    """At most `count` of the rows x [n, D], evenly chosen."""
+    chosen: Array = x[np.linspace(0, len(x) - 1, min(len(x), count)).astype(int)]
+    return chosen
