@@ -158,6 +158,23 @@ def test_longer_training_does_not_run_away(kind: str) -> None:
     assert means[1] - alone > least
 
 
+def test_a_row_out_of_this_world_to_stop_by_does_not_stop_training() -> None:
+    """One reading of 3e38 among the validation rows: every evaluation is finite, and they still tell progress."""
+    x, validation = plant_rows(ROWS, seed=0), plant_rows(200, seed=1)
+    validation[7, 0] = 3e38
+    sensors = describe(x, "abcd", [None] * 4)
+    rows, stop_by = standardise(x, sensors), standardise(validation, sensors)
+    config = Config(width=16, components=5, steps=120)
+    torch.set_num_threads(1)
+
+    vae = build(config, sensors, rows)
+    curve = train(config, vae, (rows, stop_by), Limits(None, 1), None, False, lambda point: None).curve
+
+    told = [point.validation_nats for point in curve if point.stage == "density"]
+    assert np.isfinite([point.validation_nats for point in curve]).all()
+    assert min(told) < told[0]
+
+
 def test_a_constant_sensor_that_moves_alarms(plant: Bundle, plant_engine: Engine) -> None:
     """The valve, 3 in every training row, costs nothing at rest, and alarms by itself when it is at 3.2."""
     calibration = Calibration(plant.path / "calibration.npz", plant_engine)
