@@ -19,9 +19,20 @@ from training.vae import Vae
 
 ACTIVE = 0.01
 """Least variance of a latent's posterior mean over the rows for it to count as active (Burda et al. 2016)."""
+ROWS = 500
+FAR = 10.0
 DRAWS = 128
 MASKED = 6000
 """Rows × sensors whose bands are asked for at most: each costs a reconstruction of its own."""
+
+
+def examined(held_out: Array, sensors: tuple[Sensor, ...]) -> Array:
+    """At most ROWS of the held-out rows [n, D], evenly chosen, with readings beyond FAR training scales taken as there.
+
+    A row so far out says nothing of the model, and its squares would drown what the others say.
+    """
+    mean, scale = (np.array([getattr(sensor, of) for sensor in sensors]) for of in ("mean", "scale"))
+    return np.clip(_evenly(held_out, ROWS), mean - FAR * scale, mean + FAR * scale)
 
 
 def latents(engine: Engine, x: Array) -> Latents:
@@ -70,7 +81,7 @@ def sensor_fits(engine: Engine, vae: Vae, x: Array) -> tuple[SensorFit, ...]:
     """
     sensors = engine.manifest.sensors
     floor, at_floor = floors(vae, sensors), _at_floor(vae, standardise(x, sensors))
-    x = evenly(x, max(1, MASKED // len(sensors)))
+    x = _evenly(x, max(1, MASKED // len(sensors)))
     expected = engine.expected(x)
     distance = np.abs(x - expected.mean) / expected.scale
     moving = [d for d, sensor in enumerate(sensors) if not sensor.constant]
@@ -106,7 +117,6 @@ def _at_floor(vae: Vae, rows: Rows) -> Tensor:
     return share
 
 
-def evenly(x: Array, count: int) -> Array:
-    """At most `count` of the rows x [n, D], evenly chosen."""
+def _evenly(x: Array, count: int) -> Array:
     chosen: Array = x[np.linspace(0, len(x) - 1, min(len(x), count)).astype(int)]
     return chosen

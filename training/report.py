@@ -11,9 +11,6 @@ from training.sensors import difficult
 from training.standardise import standardise
 from training.suspects import suspects
 
-EXAMINED = 500
-"""Held-out rows that the diagnostics look at, at most."""
-
 
 def report(readings: Readings, config: Config, trained: Trained, engine: Engine, held_out: HeldOut) -> Report:
     """The report on `trained`, which was fitted to `readings` as `config` says.
@@ -29,7 +26,7 @@ def report(readings: Readings, config: Config, trained: Trained, engine: Engine,
     sensors, moving = trained.sensors, sum(not sensor.constant for sensor in trained.sensors)
     found = difficult(readings.x[parts.train], sensors, diagnostics.floors(trained.vae, sensors))
     odd = suspects(readings, parts, config, engine, held_out)
-    x = diagnostics.evenly(trained.held_out, EXAMINED)
+    x = diagnostics.examined(trained.held_out, sensors)
     latents = diagnostics.latents(engine, x)
     gap = diagnostics.gap(trained.vae, standardise(x, sensors))
     fits = diagnostics.sensor_fits(engine, trained.vae, x)

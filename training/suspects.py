@@ -31,6 +31,8 @@ SHARE_OF_STEPS = 0.1
 STOP_BY = 256
 """Rows of its own half that the copy is stopped by."""
 AT_ONCE = 256
+ENDLESS = 1e300
+"""Nats of a row so far from the other half that its score overflows."""
 PARTS: tuple[Literal["train", "validation", "calibration"], ...] = ("train", "validation", "calibration")
 
 
@@ -78,7 +80,7 @@ def _leave_out(x: Array, halves: tuple[Index, Index], config: Config) -> Array:
     excess = np.empty(len(x))
     for fitted, left_out in (halves, halves[::-1]):
         score = _score(_fit(x[fitted], config), x[left_out])
-        excess[left_out] = score - np.median(score)
+        excess[left_out] = np.nan_to_num(score - np.median(score), nan=ENDLESS, posinf=ENDLESS)
     return excess
 
 

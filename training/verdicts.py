@@ -15,6 +15,8 @@ OVERFITTED = 0.05
 """Nats a sensor that validation rows may cost more than training rows."""
 SHIFTED = 1.0
 """Nats that the threshold may move when the oddest rows are left out."""
+APART = 5.0
+"""The oddest row stands apart when its excess is this many times that of the last one listed."""
 LOOSE = 1.0
 """Nats between the bounds above which the posterior is too simple for the model."""
 OFTEN = 0.5
@@ -63,12 +65,13 @@ def rows(suspects: Suspects | None) -> list[Verdict]:
     first, among = suspects.rows[0], suspects.threshold.rows - suspects.threshold_without.rows
     before, after = suspects.threshold.nats, suspects.threshold_without.nats
     place = f"row {first.row}" if first.line is None else f"line {first.line}"
-    good = abs(before - after) <= SHIFTED
-    advice = "they hardly matter" if good else "look at them; if they are faults, leave them out and train again"
-    oddest = f"the oddest is {place}, {first.excess:.4g} nats above the median, most surprising in '{first.sensor}'"
-    count = len(suspects.rows)
-    shift = f"without the {among} of the {count} oddest that helped to set it the threshold would be"
-    text = f"{oddest}; {shift} {after:.6g}, not {before:.6g} nats: {advice}"
+    good = abs(before - after) <= SHIFTED and first.excess <= APART * suspects.rows[-1].excess
+    advice = "nothing stands out" if good else "look at them; if they are faults, leave them out and train again"
+    shift = f"without the {among} calibration rows among the {len(suspects.rows)} oddest the threshold would be"
+    text = (
+        f"the oddest is {place}, {first.excess:.4g} nats above the median, most surprising in '{first.sensor}'; "
+        f"{shift} {after:.6g} instead of {before:.6g} nats: {advice}"
+    )
     return [Verdict(about="rows", good=good, text=text)]
 
 
@@ -116,7 +119,7 @@ def bands(fits: Sequence[SensorFit]) -> list[Verdict]:
         advice = "trust expected_mean there more than expected_scale; try fewer latents or more rows"
         text = f"too narrow for {_some(narrow)}: {advice}"
     elif wide:
-        text = f"wider than they say for {_some(wide)}: cautious, which does no harm"
+        text = f"they cover more than they say for {_some(wide)}: cautious, which does no harm"
     else:
         text = "given the others, every sensor's bands cover what they say"
     return [Verdict(about="bands", good=not narrow, text=text)]

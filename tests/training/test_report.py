@@ -116,6 +116,18 @@ def test_the_gap_is_what_the_posterior_lacks() -> None:
     assert 0.8 * (np.e**2 - 3) < wide.nats < np.e**2 - 3
 
 
+def test_a_held_out_row_out_of_this_world_is_no_obstacle() -> None:
+    """One reading of 3e38 among the held-out rows leaves every diagnostic finite."""
+    trained = planted(table(plant_rows(600, seed=5)), CONFIG)
+    held_out = trained.held_out.copy()
+    held_out[[0, -1], 1] = 3e38, np.nan
+
+    x = diagnostics.examined(held_out, trained.sensors)
+
+    assert np.isfinite(diagnostics.gap(trained.vae, standardise(x, trained.sensors)).nats)
+    assert np.isnan(x[-1, 1])
+
+
 def test_verdicts_come_in_the_order_in_which_a_person_asks(told: Report) -> None:
     """One on each thing; a model without a curve has none on it."""
     assert [verdict.about for verdict in told.verdicts] == ["sensors", "rows", "latents", "floor", "gap", "bands"]

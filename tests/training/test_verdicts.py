@@ -70,7 +70,7 @@ def test_a_gap_is_tight_or_not(nats: float, good: bool) -> None:
         ((0.45, 0.87, 0.98), 500, True, "cover what they say"),
         ((0.4, 0.7, 0.8), 500, False, "too narrow for 's0' (70%"),
         ((0.4, 0.7, 0.8), 5, True, "cover what they say"),
-        ((0.7, 0.99, 1.0), 500, True, "wider than they say"),
+        ((0.7, 0.99, 1.0), 500, True, "more than they say"),
     ],
 )
 def test_bands_are_judged_by_how_sure_one_can_be(
@@ -93,12 +93,13 @@ def test_many_sensors_are_counted_not_listed() -> None:
     assert "'s4' (100%) and 4 more" in verdict.text
 
 
-@pytest.mark.parametrize(("without", "good"), [(30.5, True), (20.0, False)])
-def test_rows_that_move_the_threshold_are_worth_a_look(without: float, good: bool) -> None:
-    """The oddest row is named by its line, and the threshold told with and without it."""
+@pytest.mark.parametrize(("without", "last", "good"), [(30.5, 20.0, True), (20.0, 20.0, False), (30.5, 2.0, False)])
+def test_rows_that_stand_apart_or_move_the_threshold_are_worth_a_look(without: float, last: float, good: bool) -> None:
+    """The oddest row is named by its line, and the threshold told with and without the oddest."""
     row = Suspect(row=7, line=8, part="calibration", excess=50.0, score=60.0, sensor="flow", nats=40.0)
+    other = row.model_copy(update={"row": 8, "line": 9, "excess": last})
     before, after = (Threshold(rows=n, false_alarm_rate=0.01, nats=nats) for n, nats in ((500, 31.0), (499, without)))
-    (verdict,) = verdicts.rows(Suspects(rows=(row,), threshold=before, threshold_without=after))
+    (verdict,) = verdicts.rows(Suspects(rows=(row, other), threshold=before, threshold_without=after))
 
     assert verdict.good == good
     assert "line 8, 50 nats above the median, most surprising in 'flow'" in verdict.text
