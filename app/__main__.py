@@ -74,7 +74,9 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--port", help="port to listen at (NELBO_PORT, default 8000)")
     serve.set_defaults(run=_serve)
     _add_score(commands.add_parser("score", help="score a table", description=_SCORE))
-    inspect = commands.add_parser("inspect", help="verify a bundle and show its manifest", description=_INSPECT)
+    inspect = commands.add_parser(
+        "inspect", help="verify a bundle and show its manifest and report", description=_INSPECT
+    )
     inspect.add_argument("bundle", type=Path, metavar="BUNDLE", help="a folder <models>/<name>/<version>")
     _add_device(inspect)
     inspect.set_defaults(run=_inspect)
@@ -86,7 +88,8 @@ _SCORE = (
     "keeps its delimiter and its decimal mark."
 )
 _INSPECT = (
-    "Verifies a bundle's hashes, signatures and probe, and shows its manifest; exits with 1 when it must not be served."
+    "Verifies a bundle's hashes, signatures and probe, and shows its manifest and its training's report; exits with 1 "
+    "when it must not be served."
 )
 
 

@@ -15,15 +15,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from app.errors import BundleError
 
 FORMAT = 2
+"""What is written; a reader reads the format before it too."""
 MANIFEST = "manifest.json"
 SUMS = "SHA256SUMS"
 CALIBRATION = "calibration.npz"
 PROBE = "probe.npz"
+REPORT = "report.json"
 ENCODE, RECONSTRUCT, SAMPLE, SCORE = "encode.onnx", "reconstruct.onnx", "sample.onnx", "score.onnx"
 IMPORTANCE = "importance.onnx"
-_FIRST = frozenset({MANIFEST, CALIBRATION, PROBE, ENCODE, RECONSTRUCT, SAMPLE, SCORE})
-FILES = {1: _FIRST, FORMAT: _FIRST | {IMPORTANCE}}
-"""By format: a reader reads the newest and the one before."""
+_FILES_OF_1 = frozenset({MANIFEST, CALIBRATION, PROBE, ENCODE, RECONSTRUCT, SAMPLE, SCORE})
+FILES_OF_FORMAT = {1: _FILES_OF_1, 2: _FILES_OF_1 | {IMPORTANCE, REPORT}}
+"""What a bundle of each format holds beside SHA256SUMS."""
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
@@ -32,13 +34,13 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
 
 
-class _Frozen(BaseModel):
+class Frozen(BaseModel):
     """A value: never changed after it is made, and never with a field that nobody documented."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
 
 
-class Sensor(_Frozen):
+class Sensor(Frozen):
     """One column of x, in the order of the graphs' input."""
 
     name: Annotated[str, Field(min_length=1)]
@@ -55,10 +57,10 @@ class Sensor(_Frozen):
     resolution: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     """Smallest gap between two different values trained on; 0 where there was only one value."""
     constant: bool
-    """True where training saw one value only: the sensor is then outside the density (see models/README.md)."""
+    """True where training saw one value only, up to rounding: outside the density then (see models/README.md)."""
 
 
-class Probe(_Frozen):
+class Probe(Frozen):
     """How closely the graphs must reproduce the answers in `probe.npz`: |Δ| ≤ absolute + relative·size.
 
     Scores are in nats, and their size is what the row's score adds up, |kl| + Σ |per_sensor|; means and scales are in
@@ -70,7 +72,7 @@ class Probe(_Frozen):
     relative: Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-class Tail(_Frozen):
+class Tail(Frozen):
     """How p-values go on above the 98 % level of the held-out scores: a generalised-Pareto distribution."""
 
     score: Finite
@@ -93,7 +95,7 @@ class Tail(_Frozen):
         return self
 
 
-class Shift(_Frozen):
+class Shift(Frozen):
     """Whether scores moved from earlier to later rows: a Kolmogorov-Smirnov test at the effective numbers of rows."""
 
     between: Literal["validation and calibration rows", "the two halves of the calibration rows"]
@@ -102,7 +104,7 @@ class Shift(_Frozen):
     p_value: Annotated[float, Field(ge=0, le=1)]
 
 
-class Order(_Frozen):
+class Order(Frozen):
     """What the held-out scores say of themselves in the order of the file."""
 
     split: Literal["random", "time"]
@@ -113,7 +115,7 @@ class Order(_Frozen):
     """Tested where the split is in time order only: a random one mixes what would move."""
 
 
-class Calibration(_Frozen):
+class Calibration(Frozen):
     """The held-out scores that p-values are ranks among."""
 
     rows: Annotated[int, Field(ge=1)]
@@ -139,7 +141,7 @@ class Calibration(_Frozen):
         return 1 / (self.rows + 1) if self.tail is None else self.tail.least_rate
 
 
-class TrainingPoint(_Frozen):
+class TrainingPoint(Frozen):
     """One evaluation during training: mean negative ELBO in nats of standardised sensors."""
 
     stage: str
@@ -149,7 +151,7 @@ class TrainingPoint(_Frozen):
     validation_nats: Finite
 
 
-class Provenance(_Frozen):
+class Provenance(Frozen):
     """Where the bundle came from: enough to make the same bytes again on the same CPU family."""
 
     data: str
@@ -168,11 +170,11 @@ class Provenance(_Frozen):
     curve: tuple[TrainingPoint, ...]
 
 
-class Manifest(_Frozen):
+class Manifest(Frozen):
     """What `manifest.json` says."""
 
     format: int
-    """The format's number, FORMAT."""
+    """The format's number, a key of FILES_OF_FORMAT."""
     name: Name
     version: Annotated[int, Field(ge=1)]
     sensors: Annotated[tuple[Sensor, ...], Field(min_length=1)]
@@ -223,10 +225,8 @@ def read(path: Path) -> Bundle:
         raise BundleError(f"{path}: {SUMS} is missing; expected a bundle folder written by nelbo-train")
     listed = _parse_sums(sums)
     present = {entry.name for entry in path.iterdir()} - {SUMS}
-    number = _format(path / MANIFEST)
-    if present != FILES[number] or set(listed) != FILES[number]:
-        odd = sorted(present ^ FILES[number] | set(listed) ^ FILES[number])
-        raise BundleError(f"{path}: {', '.join(odd)}: missing, unlisted or not part of format {number}")
+    if odd := sorted(present ^ set(listed) | {MANIFEST} - present):
+        raise BundleError(f"{path}: {', '.join(odd)}: missing, or not listed in {SUMS}")
     for name, expected in listed.items():
         file = path / name
         if file.is_symlink() or not file.is_file():
@@ -235,6 +235,8 @@ def read(path: Path) -> Bundle:
         if found != expected:
             raise BundleError(f"{file}: SHA-256 is {found}, {SUMS} says {expected}")
     manifest = _parse_manifest(path / MANIFEST)
+    if odd := sorted(present ^ FILES_OF_FORMAT[manifest.format]):
+        raise BundleError(f"{path}: {', '.join(odd)}: missing, or not part of format {manifest.format}")
     if (path.parent.name, path.name) != (manifest.name, str(manifest.version)):
         raise BundleError(
             f"{path}: the manifest says {manifest.name}/{manifest.version}, the folder {path.parent.name}/{path.name}"
@@ -245,7 +247,7 @@ def read(path: Path) -> Bundle:
 def seal(path: Path, manifest: Manifest) -> None:
     """Write the manifest and then SHA256SUMS over every file, in the form that `sha256sum -c` reads."""
     (path / MANIFEST).write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    lines = [f"{sha256(path / name)}  {name}\n" for name in sorted(FILES[manifest.format])]
+    lines = [f"{sha256(path / name)}  {name}\n" for name in sorted(FILES_OF_FORMAT[manifest.format])]
     (path / SUMS).write_text("".join(lines), encoding="ascii")
 
 
@@ -265,20 +267,14 @@ def _parse_sums(sums: Path) -> dict[str, str]:
     return listed
 
 
-def _format(file: Path) -> int:
-    """The format's number, before anything else of the manifest is believed."""
-    if not file.is_file():
-        raise BundleError(f"{file}: missing")
-    found = re.search(rb'"format"\s*:\s*(\d+)', file.read_bytes())
-    if found is None or int(found[1]) not in FILES:
-        said = "no format" if found is None else f"format {int(found[1])}"
-        raise BundleError(f"{file}: {said}; this nelbo reads formats {' and '.join(map(str, sorted(FILES)))}")
-    return int(found[1])
-
-
 def _parse_manifest(file: Path) -> Manifest:
+    text = file.read_bytes()
+    found = re.search(rb'"format"\s*:\s*(\d+)', text)
+    if found is None or int(found[1]) not in FILES_OF_FORMAT:
+        said = "no format" if found is None else f"format {int(found[1])}"
+        raise BundleError(f"{file}: {said}; this nelbo reads formats {' and '.join(map(str, FILES_OF_FORMAT))}")
     try:
-        return Manifest.model_validate_json(file.read_bytes())
+        return Manifest.model_validate_json(text)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         place = ".".join(map(str, first["loc"])) or "the whole"

@@ -69,7 +69,7 @@ class Engine:
         self._sample = graph(bundle.SAMPLE, {"noise": [noise]}, {"x": [sensors]})
         self._score = graph(bundle.SCORE, x, {"score": [], "kl": [], "per_sensor": [sensors]})
         self._importance = None
-        if bundle.IMPORTANCE in bundle.FILES[self.manifest.format]:
+        if bundle.IMPORTANCE in bundle.FILES_OF_FORMAT[self.manifest.format]:
             self._importance = graph(
                 bundle.IMPORTANCE,
                 {**x, "noise": [latents]},

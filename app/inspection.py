@@ -1,9 +1,12 @@
-"""A verified model, told to a person: what `nelbo inspect` prints."""
+"""A verified model and its report, told to a person: what `nelbo inspect` prints."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from app import findings
+from app import report as reports
 from app.bundle import Calibration, Manifest, Order, Provenance, Sensor
+from app.report import Report
 from app.repository import Model
 
 SECONDS_A_DAY = 86_400
@@ -14,13 +17,18 @@ MOVED = 0.005
 
 
 def describe(model: Model) -> str:
-    """The manifest as text, and what was verified."""
-    manifest = model.manifest
+    """The manifest and the report as text, and what was verified.
+
+    Raises:
+        BundleError: the report does not read.
+    """
+    manifest, report = model.manifest, reports.read(model.bundle)
     parts = [
         [f"{model}, format {manifest.format}", *_indented(_shape(manifest))],
         [f"sensors ({len(manifest.sensors)})", *_indented(_sensors(manifest.sensors))],
         ["calibration", *_indented(calibration_lines(manifest.calibration))],
         ["provenance", *_indented(_provenance(manifest.provenance))],
+        *(part for part in _report(report) if len(part) > 1),
         [f"verified on {model.engine.device}: hashes, signatures, {manifest.probe.rows} probe rows"],
     ]
     return "\n\n".join("\n".join(part) for part in parts)
@@ -63,6 +71,15 @@ def _order(order: Order, rows: int) -> Iterator[str]:
                 f"warning: scores moved between {shift.between} (distance {shift.distance:.3g}, "
                 f"p {shift.p_value:.2g}): the plant drifts, and the false-alarm rate need not hold on new rows"
             )
+
+
+def _report(report: Report) -> Iterator[list[str]]:
+    """The parts of a report; one that says nothing is its heading alone."""
+    yield ["verdicts", *_indented(findings.verdicts(report))]
+    yield ["difficult sensors", *_indented(findings.difficult_sensors(report))]
+    yield ["rows that are oddest when left out, in nats above the median", *_indented(findings.suspects(report))]
+    yield ["latents", *_indented(findings.latents(report))]
+    yield ["bands of each sensor given the others, and what they cover", *_indented(findings.fits(report))]
 
 
 def _shape(manifest: Manifest) -> Iterator[str]:

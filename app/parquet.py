@@ -45,6 +45,9 @@ class ParquetTable:
                 )
         return x
 
+    def lines(self) -> None:
+        """Its rows are on no lines."""
+
     def describe(self, names: Sequence[str]) -> str:
         """What kind of file it is, in words."""
         return "Parquet"

@@ -82,6 +82,11 @@ class TextTable:
             )
         return ","
 
+    def lines(self) -> npt.NDArray[np.int64]:
+        """The line, counted from 1, that each row starts on, [n]."""
+        ends = np.cumsum([1 + record.count("\n") for record in self.records])
+        return np.asarray(1 + ends[:-1], dtype=np.int64)
+
     def describe(self, names: Sequence[str]) -> str:
         """The delimiter and the decimal mark that were detected, in words."""
         mark = "comma" if self.decimal(names) == "," else "point"

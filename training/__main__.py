@@ -12,7 +12,8 @@ from pathlib import Path
 
 import torch
 
-from app import bundle
+from app import bundle, findings
+from app import report as reports
 from app.bundle import Bundle, Provenance, Sensor, TrainingPoint
 from app.engine import Engine
 from app.errors import NelboError, SettingsError, TableError
@@ -22,6 +23,7 @@ from training.checkpoint import Checkpoint, sole_run
 from training.config import Config, Limits, read_config
 from training.export import Trained, export, next_version
 from training.progress import Progress
+from training.report import report
 from training.standardise import standardise
 from training.train import build, stages, train
 
@@ -89,8 +91,13 @@ def _run(told: argparse.Namespace, command: str) -> int:
         trained = _train(readings, config, limits, checkpoint, told, command)
         if trained is None:
             return 130
-        print("exporting, and comparing with torch", flush=True)
-        written = export(trained, told.out, lambda engine: _compare(engine, trained, told))
+        print("exporting, comparing with torch, and reporting", flush=True)
+        written = export(
+            trained,
+            told.out,
+            accept=lambda engine: _compare(engine, trained, told),
+            report=lambda engine, held_out: report(readings, config, trained, engine, held_out),
+        )
         checkpoint.remove()
     if written is not None:
         _tell(written)
@@ -191,6 +198,8 @@ def _tell(written: Bundle) -> None:
     print(f"{written.path}")
     for line in calibration_lines(written.manifest.calibration):
         print(f"  {line}")
+    print("\n".join(findings.verdicts(reports.read(written))))
+    print(f"nelbo inspect {written.path} shows all that was found")
 
 
 def _python() -> str:

@@ -40,6 +40,9 @@ class ArrayTable:
             )
         return x
 
+    def lines(self) -> None:
+        """Its rows are on no lines."""
+
     def describe(self, names: Sequence[str]) -> str:
         """What kind of file it is, in words."""
         return f"array of {self.content.dtype}"

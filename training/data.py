@@ -24,6 +24,8 @@ FRACTIONS = (0.7, 0.1, 0.2)
 """Of train, validation and calibration."""
 SAME = 1e-9
 """Two values closer than this share of the sensor's whole range are one value: rounding, not resolution."""
+ROUNDING = 1e-12
+"""A range within this share of the values' size is rounding: the sensor is constant."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,10 @@ class Readings:
 
     x: Array
     """[n, D], each sensor in its own unit; NaN where a value is missing. Every row holds at least one value."""
+    row: Index
+    """[n], each row's number in the file, the first being 1; headers are not counted."""
+    line: Index | None
+    """[n], the line of a text file that each row starts on, the header being line 1."""
     names: tuple[str, ...]
     units: tuple[str | None, ...]
     file: str
@@ -90,8 +96,11 @@ def read(
     x = table.numbers(taken, drop_flag="--drop")
     empty = np.isnan(x).all(axis=1)
     _check_content(path, x[~empty], taken)
+    lines = table.lines()
     return Readings(
         x=x[~empty],
+        row=1 + np.flatnonzero(~empty),
+        line=None if lines is None else lines[~empty],
         names=tuple(names[d] for d in chosen),
         units=tuple((units or {}).get(names[d], headers[d][1]) for d in chosen),
         file=path.name,
@@ -129,8 +138,8 @@ def split(
 def describe(x: Array, names: Sequence[str], units: Sequence[str | None]) -> tuple[Sensor, ...]:
     """What the rows trained on, x [n, D] with NaN where a value is missing, say about each sensor.
 
-    A sensor with one value only is constant: its scale is a hundredth of the value (0.01 where that is 0), for want of
-    a spread to measure it by.
+    A sensor with one value only, up to rounding, is constant: its scale is a hundredth of the value (0.01 where that is
+    0), for want of a spread to measure it by.
 
     Raises:
         TableError: a sensor has no value in these rows.
@@ -143,7 +152,7 @@ def _describe(column: Array, name: str, unit: str | None) -> Sensor:
     if not len(values):
         raise TableError(f"sensor '{name}' has no value in the rows trained on; expected at least one")
     low, high = float(values[0]), float(values[-1])
-    constant = low == high
+    constant = high - low <= ROUNDING * max(abs(low), abs(high))
     mean, scale = (low, 0.01 * abs(low) or 0.01) if constant else (float(values.mean()), float(values.std()))
     return Sensor(
         name=name,

@@ -9,11 +9,13 @@ import numpy as np
 import torch
 
 from app import bundle
+from app import report as reports
 from app.array import Array
 from app.bundle import Bundle, Calibration, Manifest, Probe, Provenance, Sensor
 from app.engine import Engine
 from app.errors import NelboError
 from app.probe import Proof
+from app.report import Report
 from training.calibrate import HeldOut
 from training.graphs import Graphs
 from training.onnx_file import OPSET, write_graph
@@ -48,9 +50,15 @@ class Trained:
     """Seconds from row to row of the table, where they are known."""
 
 
-def export(trained: Trained, out: Path, accept: Callable[[Engine], bool] = lambda engine: True) -> Bundle | None:
+def export(
+    trained: Trained,
+    out: Path,
+    accept: Callable[[Engine], bool] = lambda engine: True,
+    report: Callable[[Engine, HeldOut], Report] = lambda engine, held_out: Report(),
+) -> Bundle | None:
     """Write the next version of `trained.name` under `out`, and return it as the app reads it.
 
+    `report` is what the bundle says of how it came about, made with the graphs and their scores of the held-out rows.
     `accept` is asked last, with the graphs as they will be served; where it says no, nothing is left behind and the
     answer is None.
 
@@ -63,7 +71,7 @@ def export(trained: Trained, out: Path, accept: Callable[[Engine], bool] = lambd
     with tempfile.TemporaryDirectory(dir=out, prefix=".making-") as making:
         folder = Path(making) / trained.name / str(version)
         folder.mkdir(parents=True)
-        _write(folder, trained, version)
+        _write(folder, trained, version, report)
         if not accept(Engine(bundle.read(folder))):
             return None
         folder.rename(target)
@@ -76,7 +84,7 @@ def next_version(folder: Path) -> int:
     return max(taken, default=0) + 1
 
 
-def _write(folder: Path, trained: Trained, version: int) -> None:
+def _write(folder: Path, trained: Trained, version: int, report: Callable[[Engine, HeldOut], Report]) -> None:
     graphs = Graphs(trained.vae, trained.sensors).eval()
     torch_model = TorchModel(graphs)
     x = torch.zeros(3, len(trained.sensors), dtype=torch.float64)
@@ -95,6 +103,7 @@ def _write(folder: Path, trained: Trained, version: int) -> None:
     _require_parity(engine, torch_model, trained)
     held_out = HeldOut.of(engine, trained.held_out, trained.earlier)
     held_out.write(folder / bundle.CALIBRATION)
+    reports.write(report(engine, held_out), folder)
     bundle.seal(folder, manifest.model_copy(update={"calibration": held_out.account(trained.interval)}))
 
 

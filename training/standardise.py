@@ -15,6 +15,9 @@ SCALE_FLOOR = 0.01
 """The decoder's scale is never below this many training scales."""
 RESOLUTION_CEILING = 0.1
 """…nor raised by a coarse resolution above this many: an on/off sensor must still be able to surprise."""
+FARTHEST = 1000.0
+"""Readings are taken as at most so many training scales out. Of n rows trained on none is beyond √n; a row to stop by
+may be anywhere, and its squares must neither overflow nor drown what the other rows say."""
 LEAST_LIMIT = 5.0
 BEYOND = 1.1
 """The encoder's reach goes this factor beyond what was trained on."""
@@ -25,7 +28,7 @@ def standardise(x: Array, sensors: tuple[Sensor, ...]) -> Rows:
     moving = [d for d, sensor in enumerate(sensors) if not sensor.constant]
     mean = np.array([sensors[d].mean for d in moving])
     scale = np.array([sensors[d].scale for d in moving])
-    standardised = (x[:, moving] - mean) / scale
+    standardised = np.clip((x[:, moving] - mean) / scale, -FARTHEST, FARTHEST)
     observed = ~np.isnan(standardised)
     on_grid = np.round(np.where(observed, standardised, 0.0) / GRID) * GRID
     return Rows(torch.tensor(on_grid, dtype=torch.float32), torch.tensor(observed, dtype=torch.float32))

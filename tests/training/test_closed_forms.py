@@ -102,7 +102,7 @@ def t_covariance(background: Background) -> Array:
 
 
 def test_the_background_is_the_covariances_t_distribution() -> None:
-    """It scores complete rows as scipy's multivariate t does, its shape is the covariance's, and its scale fits best."""
+    """It scores complete rows as scipy does, its shape is the covariance, and no other scale fits better."""
     x = factor_rows(500, sensors=6, factors=2)
     sensors = sensors_of(x)
     rows = standardise(x, sensors)

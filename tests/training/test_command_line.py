@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from app import bundle
+from app import bundle, report
 from app.engine import Engine
 from tests.conftest import plant_rows
 from training.__main__ import main
@@ -91,7 +91,7 @@ def refused(desk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
 def same_model(one: Path, other: Path) -> bool:
     """Whether everything but the recorded command is identical."""
-    names = bundle.FILES[bundle.FORMAT] - {bundle.MANIFEST}
+    names = bundle.FILES_OF_FORMAT[bundle.FORMAT] - {bundle.MANIFEST}
     folders = [desk / "models" / "plant" / "1" for desk in (one, other)]
     return all((folders[0] / name).read_bytes() == (folders[1] / name).read_bytes() for name in names)
 
@@ -110,6 +110,19 @@ def test_a_table_becomes_a_bundle_that_scores(finished: Finished) -> None:
     assert written.manifest.calibration.rows == 120
     assert "sensor 'valve' is always 3" in finished.printed
     assert np.isfinite(Engine(written).score(plant_rows(50, seed=4)).score).all()
+
+
+def test_a_run_ends_with_verdicts_and_a_report(finished: Finished) -> None:
+    """What was found is told in plain words, and is in the bundle: the valve at rest, suspects by line, bands."""
+    told = report.read(bundle.read(finished.desk / "models" / "plant" / "1"))
+
+    assert [(sensor.name, sensor.kind) for sensor in told.sensors] == [("valve", "constant")]
+    assert told.suspects is not None
+    assert all(row.line == row.row + 1 for row in told.suspects.rows)
+    assert [verdict.about for verdict in told.verdicts][:3] == ["curve", "sensors", "rows"]
+    for verdict in told.verdicts:
+        assert verdict.text in finished.printed
+    assert "nelbo inspect models/plant/1 shows all that was found" in finished.printed
 
 
 def test_nothing_else_is_left_behind(finished: Finished) -> None:

@@ -178,7 +178,7 @@ def test_split_is_drawn_by_its_seed() -> None:
 
 def test_split_of_too_few_rows() -> None:
     """A part without rows is refused, with the numbers."""
-    with pytest.raises(TableError, match="2 rows make 2 to train on, 0 to validate and 0 to calibrate"):
+    with pytest.raises(TableError, match="2 rows make 0 to train on, 1 to validate and 1 to calibrate"):
         split(2, 0, "time")
 
 
@@ -225,6 +225,13 @@ def test_a_constant_sensor_has_its_value_for_mean(value: float) -> None:
     assert sensor.constant
     assert sensor.resolution == 0
     assert sensor.scale == max(0.01 * abs(value) or 0.01, np.finfo(float).tiny)
+
+
+def test_a_sensor_that_moves_by_rounding_only_is_constant() -> None:
+    """0.1 + 0.2 beside 0.3 is one value; a millionth more is two."""
+    x = np.array([[0.3, 0.3], [0.1 + 0.2, 0.3000003]])
+
+    assert [sensor.constant for sensor in describe(x, ["a", "b"], [None, None])] == [True, False]
 
 
 @given(st.lists(st.floats(-3.4e38, 3.4e38), min_size=2, max_size=20))

@@ -1,0 +1,124 @@
+"""Formats: what this nelbo reads, what it refuses, and what a report says."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from app import bundle, report
+from app.__main__ import main
+from app.errors import BundleError
+from app.inspection import describe
+from app.repository import open_model
+from app.settings import Settings
+
+FIRST_FORMAT = Path(__file__).parents[2] / "models" / "gas-turbine" / "1"
+
+
+@pytest.fixture
+def folder(models: Path, tmp_path: Path) -> Path:
+    """A copy of plant/1 that may be spoilt."""
+    return Path(shutil.copytree(models / "plant" / "1", tmp_path / "plant" / "1"))
+
+
+def reseal(folder: Path) -> None:
+    """Hash what is in the folder now, whatever it is."""
+    files = sorted(file for file in folder.iterdir() if file.name != bundle.SUMS)
+    lines = [f"{bundle.sha256(file)}  {file.name}\n" for file in files]
+    (folder / bundle.SUMS).write_text("".join(lines), encoding="ascii")
+
+
+def test_the_format_before_is_read_and_has_no_report() -> None:
+    """A bundle of format 1 opens, and inspecting it shows what it has."""
+    model = open_model(FIRST_FORMAT, Settings(device="cpu"))
+
+    assert model.manifest.format == 1
+    assert report.read(model.bundle) == report.Report()
+    assert "verdicts" not in describe(model)
+
+
+def test_the_format_written_is_the_newest(folder: Path) -> None:
+    """What is exported is of the highest format that is read, with a report."""
+    assert bundle.read(folder).manifest.format == bundle.FORMAT == max(bundle.FILES_OF_FORMAT)
+    assert (folder / bundle.REPORT).is_file()
+
+
+@pytest.mark.parametrize("number", [0, 3, 12])
+def test_another_format_is_refused_naming_what_is_read(folder: Path, number: int) -> None:
+    """Both the bundle's number and this nelbo's are told."""
+    manifest = json.loads((folder / bundle.MANIFEST).read_text(encoding="utf-8"))
+    (folder / bundle.MANIFEST).write_text(json.dumps(manifest | {"format": number}), encoding="utf-8")
+    reseal(folder)
+
+    with pytest.raises(BundleError, match=f"format {number}; this nelbo reads formats 1 and 2"):
+        bundle.read(folder)
+
+
+@pytest.mark.parametrize(("number", "odd"), [(1, "report.json"), (2, "extra.bin")])
+def test_a_file_of_another_format_is_refused(folder: Path, number: int, odd: str) -> None:
+    """A listed file that the manifest's format does not know is named."""
+    (folder / odd).touch()
+    manifest = json.loads((folder / bundle.MANIFEST).read_text(encoding="utf-8"))
+    (folder / bundle.MANIFEST).write_text(json.dumps(manifest | {"format": number}), encoding="utf-8")
+    reseal(folder)
+
+    with pytest.raises(BundleError, match=f"{odd}: missing, or not part of format {number}"):
+        bundle.read(folder)
+
+
+@pytest.mark.parametrize("name", [bundle.MANIFEST, bundle.REPORT, bundle.SCORE])
+def test_a_missing_file_is_refused(folder: Path, name: str) -> None:
+    """Whether or not it is listed, it is named."""
+    (folder / name).unlink()
+    with pytest.raises(BundleError, match=f"{name}: missing, or not listed"):
+        bundle.read(folder)
+
+    reseal(folder)
+    with pytest.raises(BundleError, match=f"{name}: missing"):
+        bundle.read(folder)
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"sensors": 3}', '{"unknown": 1}'])
+def test_inspect_refuses_a_report_that_does_not_read(
+    folder: Path, capfd: pytest.CaptureFixture[str], text: str
+) -> None:
+    """It is sealed, so the model may be served, but what it says cannot be shown."""
+    (folder / bundle.REPORT).write_text(text, encoding="utf-8")
+    reseal(folder)
+
+    assert main(["inspect", str(folder), "--device", "cpu"]) == 1
+    assert "report.json: " in capfd.readouterr().err
+
+
+def test_inspect_shows_the_report(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Verdicts, difficult sensors, odd rows, latents and bands, each under its heading."""
+    threshold = report.Threshold(rows=999, false_alarm_rate=0.01, nats=12.5)
+    row = report.Suspect(row=41, line=42, part="calibration", excess=33.0, score=40.0, sensor="flow", nats=31.0)
+    report.write(
+        report.Report(
+            sensors=(
+                report.DifficultSensor(name="valve", kind="constant", measure=0.0, found="always 3", done="left out"),
+            ),
+            suspects=report.Suspects(
+                rows=(row,),
+                threshold=threshold,
+                threshold_without=threshold.model_copy(update={"rows": 998, "nats": 11.25}),
+            ),
+            latents=report.Latents(rows=9, active=1, variance=(0.9, 0.0), kl=(1.25, 0.0)),
+            fits=(report.SensorFit(name="flow", floor=0.005, at_floor=0.25, readings=500, coverage=(0.5, 0.9, 0.985)),),
+            verdicts=(report.Verdict(about="rows", good=False, text="look at line 42"),),
+        ),
+        folder,
+    )
+    reseal(folder)
+
+    assert main(["inspect", str(folder), "--device", "cpu"]) == 0
+
+    shown = capfd.readouterr().out
+    assert "LOOK  rows     look at line 42" in shown
+    assert "valve, constant: always 3; left out" in shown
+    assert "41   42    calibration  33      40     flow" in shown
+    assert "would be 11.25 instead of 12.5 nats" in shown
+    assert "nats each     1.25 0" in shown
+    assert "flow  0.005        25.0%  50.0%     90.0%     98.5%     500" in shown
