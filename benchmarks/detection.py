@@ -76,15 +76,23 @@ class Asked:
 def _parse(arguments: list[str]) -> Asked:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.detection")
     parser.add_argument("--tables", default="", help="their names, with commas between; all by default")
-    parser.add_argument("--seeds", default="0-4", help="one seed, or the first and the last as in 0-4")
+    parser.add_argument("--seeds", type=seeds, default="0-4", help="one seed, or the first and the last as in 0-4")
     parser.add_argument("--no-bootstrap", action="store_true", help="leave tables under 1000 rows as they are")
     told = parser.parse_args(arguments)
-    first, _, last = told.seeds.partition("-")
-    return Asked(
-        tuple(name for name in told.tables.split(",") if name),
-        range(int(first), int(last or first) + 1),
-        0 if told.no_bootstrap else FEWEST_ROWS,
-    )
+    tables = tuple(name for name in told.tables.split(",") if name)
+    return Asked(tables, told.seeds, 0 if told.no_bootstrap else FEWEST_ROWS)
+
+
+def seeds(text: str) -> range:
+    """`3`, or `0-4` for 0 to 4.
+
+    Raises:
+        ValueError: the text is of another form, or holds no seed.
+    """
+    first, _, last = text.partition("-")
+    if found := range(int(first), int(last or first) + 1):
+        return found
+    raise ValueError(f"{text} holds no seed")
 
 
 def _harness_holds(files: Iterable[Path], known: Published) -> bool:
