@@ -7,13 +7,12 @@ and onnxruntime against torch.
 """
 
 import time
-from collections.abc import Callable
+from functools import partial
 
 import numpy as np
-from scipy.stats import multivariate_normal
-from sklearn.mixture import GaussianMixture
 
 from app.array import Array
+from benchmarks.densities import Estimate, gaussian, mixture, of_raw_rows
 from benchmarks.fitting import Fit, data_folder, fit, machine
 from training.config import Config
 from training.graphs import Graphs
@@ -28,9 +27,9 @@ def main() -> None:
     held_out, train = x[order[: len(x) // 5]], x[order[len(x) // 5 :]]
     print(f"{len(train)} rows to fit, {len(held_out)} held out\n")
     print(f"{'model':44} {'nats a row':>10} {'minutes':>8}")
-    _tell("Gaussian", lambda: gaussian(train, held_out))
+    _tell("Gaussian", gaussian, train, held_out)
     for components in (5, 20, 50):
-        _tell(f"mixture of {components} Gaussians", lambda components=components: mixture(train, held_out, components))  # type: ignore[misc]
+        _tell(f"mixture of {components} Gaussians", partial(mixture, components=components), train, held_out)
     asked = fit(train, Config(kl_weight=1e-4, latent_size=5, components=0), held_out)
     _row("mse + 1e-4·KL, code size 5, as its Gaussian", asked.engine.score(held_out).score.mean(), asked.seconds)
     standard = fit(train, Config(components=0), held_out)
@@ -40,18 +39,6 @@ def main() -> None:
     print()
     rays(nelbo, held_out)
     parity(nelbo, held_out)
-
-
-def gaussian(train: Array, held_out: Array) -> float:
-    """Mean negative log-likelihood of one full Gaussian."""
-    return float(-multivariate_normal(train.mean(axis=0), np.cov(train.T)).logpdf(held_out).mean())
-
-
-def mixture(train: Array, held_out: Array, components: int) -> float:
-    """Mean negative log-likelihood of a mixture of full Gaussians, fitted to standardised rows."""
-    mean, scale = train.mean(axis=0), train.std(axis=0)
-    model = GaussianMixture(components, random_state=0, max_iter=200).fit((train - mean) / scale)
-    return float(np.log(scale).sum() - model.score((held_out - mean) / scale))
 
 
 def rays(nelbo: Fit, held_out: Array) -> None:
@@ -82,9 +69,10 @@ def parity(nelbo: Fit, held_out: Array) -> None:
     print(f"parity: {len(x)} rows, the largest difference is {share.max():.3f} of 1e-4 + 1e-5·|score|")
 
 
-def _tell(name: str, compute: Callable[[], float]) -> None:
+def _tell(name: str, estimate: Estimate, train: Array, held_out: Array) -> None:
     started = time.monotonic()
-    _row(name, compute(), time.monotonic() - started)
+    nats = of_raw_rows(estimate, train, held_out)
+    _row(name, nats, time.monotonic() - started)
 
 
 def _row(name: str, nats: float, seconds: float) -> None:
