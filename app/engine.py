@@ -86,12 +86,17 @@ class Engine:
 
         A row with missing sensors is answered by importance weights, where the bundle has their graph.
         """
-        found = Moments(*self._reconstruct(x))
-        holed = np.flatnonzero(np.isnan(x).any(axis=1))
-        if self._importance is not None and len(holed):
-            given = self._given_observed(x[holed], max(CONDITIONAL_DRAWS, 2 * self.manifest.latent_size))
-            found.mean[holed], found.scale[holed] = given.mean, given.scale
-        return found
+        if self._importance is None:
+            return Moments(*self._reconstruct(x))
+        holed = np.isnan(x).any(axis=1)
+        mean, scale = np.empty_like(x), np.empty_like(x)
+        mean[~holed], scale[~holed] = self._reconstruct(x[~holed])
+        places = np.flatnonzero(holed)
+        latents = self.manifest.latent_size
+        for rows, draws in self.importance(x[holed], whitened(0, max(CONDITIONAL_DRAWS, 2 * latents), latents)):
+            given = moments(draws)
+            mean[places[rows]], scale[places[rows]] = given.mean, given.scale
+        return Moments(mean, scale)
 
     def expected(self, x: Array) -> Moments:
         """Predictive moments of every sensor given the *other* sensors of its row, so that no value explains itself.
@@ -105,7 +110,7 @@ class Engine:
         for start in range(0, len(x), rows_at_once):
             rows = x[start : start + rows_at_once]
             masked = np.where(diagonal, np.nan, rows[:, None, :])
-            given_others = self._given_observed(masked.reshape(-1, sensors), self.manifest.draws)
+            given_others = self.reconstruct(masked.reshape(-1, sensors))
             mean[start : start + len(rows)] = given_others.mean.reshape(masked.shape)[:, diagonal]
             scale[start : start + len(rows)] = given_others.scale.reshape(masked.shape)[:, diagonal]
         return Moments(mean, scale)
@@ -159,16 +164,6 @@ class Engine:
         latent, own = np.split(noise, [self.manifest.latent_size], axis=1)
         ((_, draws),) = self.importance(given, latent[:RESAMPLED_DRAWS])
         return np.where(np.isnan(given), resample(draws, uniform(seed, count), own[:count]), given)
-
-    def _given_observed(self, x: Array, draws: int) -> Moments:
-        """Moments of rows x [n, D] with missing sensors, from so many constant draws; format 1 has them unweighted."""
-        if self._importance is None:
-            return Moments(*self._reconstruct(x))
-        mean, scale = np.empty_like(x), np.empty_like(x)
-        for rows, drawn in self.importance(x, whitened(0, draws, self.manifest.latent_size)):
-            part = moments(drawn)
-            mean[rows], scale[rows] = part.mean, part.scale
-        return Moments(mean, scale)
 
     def answers(self, x: Array, noise: Array, draws: Array) -> Answers:
         """What every graph says of rows x [n, D], noise [n, M] and draws [K, L], to compare with a proof."""

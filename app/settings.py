@@ -37,7 +37,7 @@ class Settings(BaseSettings):
     """Most rows a request may post, and most that it may ask to be sampled."""
     max_sample_values: Positive = 2**20
     """Most values, rows × sensors, in one answer of `/sample`."""
-    max_explained_values: Positive = 2**16
+    max_explained_values: Positive = 2**14
     """Most values, rows × sensors, in one question with `explain`: each costs a reconstruction of its own."""
     max_bound_draws: Positive = 2**18
     """Most draws, rows × `draws`, in one question with `bound`."""

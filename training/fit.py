@@ -55,11 +55,15 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Stage:
-    """One descent: its name, which parameters move, which encoder is asked, which sensors it hides, how long."""
+    """One descent: its name, which parameters move, which encoder is asked, which sensors it hides, how long.
+
+    It minimises the negative ELBO plus what `also` asks of the encoder: the posterior of whole `Rows`, and the draws.
+    """
 
     name: str
     moving: Callable[[Vae], nn.Module]
     encode: Callable[[Vae, Tensor, Tensor], Posterior]
+    also: Callable[[Vae, Posterior, Rows, Tensor], Tensor]
     hide: Callable[[Tensor, torch.Generator], Tensor]
     steps: int
     minutes: float | None
@@ -140,9 +144,11 @@ def descend(descent: Descent, stage: Stage, train: Rows, validation: Rows, repor
         rows = train.take(torch.randint(len(train), (batch,), generator=descent.generator))
         observed = rows.observed * stage.hide(rows.observed, descent.generator)
         noise = torch.randn(batch, 1, descent.vae.shape.latents, generator=descent.generator)
-        parts = elbo(descent.vae, stage.encode(descent.vae, rows.x, observed), rows.x, observed, noise)
+        posterior = stage.encode(descent.vae, rows.x, observed)
+        parts = elbo(descent.vae, posterior, rows.x, observed, noise)
         kl_weight = min(1.0, 0.5 + 5 * done)  # the KL is at full weight after a tenth of the way
         loss = (parts.per_sensor.sum(dim=-1) + kl_weight * parts.kl).mean()
+        loss = loss + stage.also(descent.vae, posterior, rows, noise).mean()
         descent.optimiser.zero_grad()
         loss.backward()
         _require_finite(descent, stage, loss)
@@ -188,26 +194,32 @@ def _average_in(descent: Descent) -> None:
 
 def _evaluate(descent: Descent, stage: Stage, validation: Rows) -> None:
     hidden = stage.hide(validation.observed, torch.Generator().manual_seed(0))
-    nats = mean_nats(descent.average, stage, Rows(validation.x, validation.observed * hidden))
+    nats = mean_nats(descent.average, stage, validation, hidden)
     if all(nats < point.validation_nats for point in descent.curve):
         descent.best = copy.deepcopy(descent.average.state_dict())
     descent.curve.append(Evaluation(stage.name, descent.step, descent.train_nats, nats))
 
 
 @torch.no_grad()
-def mean_nats(vae: Vae, stage: Stage, rows: Rows) -> float:
-    """Mean negative ELBO of at most 4096 rows over whitened draws, in nats of standardised x."""
+def mean_nats(vae: Vae, stage: Stage, rows: Rows, hidden: Tensor) -> float:
+    """What `stage` minimises, the background included: its mean over at most 4096 rows with whitened draws.
+
+    In nats of standardised x; `hidden` [n, D] is 0 where a sensor is hidden.
+    """
     latents = vae.shape.latents
     noise = whitened_draws(draws_for(latents), latents, seed=0).float()
-    rows = rows.take(torch.linspace(0, len(rows) - 1, min(len(rows), VALIDATION_ROWS)).long())
+    chosen = torch.linspace(0, len(rows) - 1, min(len(rows), VALIDATION_ROWS)).long()
     nats = 0.0
-    for x, observed in zip(rows.x.split(1024), rows.observed.split(1024), strict=True):
-        per_draw = elbo(vae, stage.encode(vae, x, observed), x, observed, noise)
+    for some in chosen.split(1024):
+        whole = rows.take(some)
+        observed = whole.observed * hidden[some]
+        posterior = stage.encode(vae, whole.x, observed)
+        per_draw = elbo(vae, posterior, whole.x, observed, noise)
         parts = Elbo(per_draw.per_sensor.mean(dim=1), per_draw.kl.mean(dim=1))
         if vae.background is not None:
-            parts = share(parts, vae.background.elbo(x, observed), WEIGHT).elbo
-        nats += parts.negative.double().sum().item()
-    return nats / len(rows)
+            parts = share(parts, vae.background.elbo(whole.x * observed, observed), WEIGHT).elbo
+        nats += (parts.negative + stage.also(vae, posterior, whole, noise).mean(dim=1)).double().sum().item()
+    return nats / len(chosen)
 
 
 def _require_finite(descent: Descent, stage: Stage, loss: Tensor) -> None:

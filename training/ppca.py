@@ -18,7 +18,7 @@ def plant(vae: Vae, x: Tensor, observed: Tensor) -> None:
     found = Subspace.of(x, vae.shape.latents)
     loading, mean, variance = found.loading, found.mean, found.variance
     gram = (loading.square().sum(dim=0) + variance).clamp(min=LEAST_VARIANCE)  # WᵀW + σ² is diagonal here
-    for encoder in (vae.whole, vae.partial.independent):
+    for encoder in (vae.whole, vae.partial):
         _set(encoder.linear, loading / gram)
         _set(encoder.offset, -mean @ loading / gram)
         _set(encoder.log_scale, 0.5 * (variance / gram).log())

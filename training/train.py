@@ -54,8 +54,10 @@ def stages(config: Config, minutes: float | None, holes: bool) -> tuple[Stage, S
     rest = None if minutes is None else minutes * (1 - DENSITY_SHARE)
     steps = max(1, round(config.steps * DENSITY_SHARE))
     return (
-        Stage(DENSITY, lambda vae: vae, Vae.encode if holes else _encode_whole, _hide_nothing, steps, share),
-        Stage(MISSING, lambda vae: vae.partial, _encode_partial, _hide_some, max(1, config.steps - steps), rest),
+        Stage(DENSITY, lambda vae: vae, Vae.encode if holes else _encode_whole, _nothing, _hide_nothing, steps, share),
+        Stage(
+            MISSING, lambda vae: vae.partial, _encode_partial, _cover, _hide_some, max(1, config.steps - steps), rest
+        ),
     )
 
 
@@ -72,9 +74,12 @@ def train(
     rows, validation = parts
     reached, kept = checkpoint.read() if checkpoint and resume else (DENSITY, None)
     curve: tuple[Evaluation, ...] = ()
-    for stage in stages(config, limits.minutes, holes=bool((rows.observed == 0).any())):
+    holes = bool((rows.observed == 0).any())
+    for stage in stages(config, limits.minutes, holes):
         if stage.name == DENSITY and reached == MISSING:
             continue
+        if stage.name == MISSING and not holes:
+            vae.start_partial()
         descent = start(vae, stage, config.seed)
         if kept is not None and stage.name == reached:
             descent.restore(kept)
@@ -104,6 +109,21 @@ def _encode_whole(vae: Vae, x: Tensor, observed: Tensor) -> Posterior:
 def _encode_partial(vae: Vae, x: Tensor, observed: Tensor) -> Posterior:
     encoded: Posterior = vae.partial(x, observed)
     return encoded
+
+
+def _nothing(vae: Vae, posterior: Posterior, rows: Rows, noise: Tensor) -> Tensor:
+    return torch.zeros(len(rows), 1)
+
+
+def _cover(vae: Vae, posterior: Posterior, rows: Rows, noise: Tensor) -> Tensor:
+    """−ln q(z|observed) of latents drawn given the whole row, [n, K].
+
+    The ELBO alone would let q(z|observed) settle on a part of what the missing sensors leave open. This is the forward
+    KL from p(z|observed), as in the wake phase of Bornschein & Bengio (2015), and makes it cover all of that.
+    """
+    with torch.no_grad():
+        z = vae.encode(rows.x, rows.observed).draw(noise)
+    return -posterior.log_prob_at(z)
 
 
 def _hide_nothing(observed: Tensor, generator: torch.Generator) -> Tensor:

@@ -61,9 +61,14 @@ class DecoderScale:
 
 
 class Encoder(nn.Module):
-    """q(z|x) = N(mean, diag scale²), a linear map of the bounded x plus hidden layers on its symlog and the mask."""
+    """q(z|x): the mean and the scales from a linear map of the bounded x plus hidden layers on its symlog and the mask.
+
+    The hidden layers also tie the latents together: the covariance is full.
+    """
 
     limit: Tensor
+    place: Tensor
+    """Where each of the L² entries of `below` stands among the ties; the last stands for those that are 0."""
 
     def __init__(self, shape: Shape, reach: Reach, width: int) -> None:
         super().__init__()
@@ -72,46 +77,31 @@ class Encoder(nn.Module):
         self.linear = nn.Parameter(torch.zeros(shape.sensors, shape.latents))
         self.offset = nn.Parameter(torch.zeros(shape.latents))
         self.log_scale = nn.Parameter(torch.zeros(shape.latents))
-        self.hidden = Hidden(2 * shape.sensors, 2 * shape.latents, width) if width else None
+        rows, columns = torch.tril_indices(shape.latents, shape.latents, offset=-1)
+        self.widths = [shape.latents, shape.latents, len(rows)]
+        self.hidden = Hidden(2 * shape.sensors, sum(self.widths), width) if width else None
+        place = torch.full((shape.latents, shape.latents), len(rows))
+        place[rows, columns] = torch.arange(len(rows))
+        self.register_buffer("place", place.ravel())
 
     def forward(self, x: Tensor, observed: Tensor) -> Posterior:
         x = self.bounded(x, observed)
         mean, log_scale = x @ self.linear + self.offset, self.log_scale.expand(x.shape[0], -1)
-        if self.hidden is not None:
-            correction = self.hidden(torch.cat([symlog(x), observed], dim=-1))
-            mean_correction, log_scale_correction = correction.chunk(2, dim=-1)
-            mean, log_scale = mean + mean_correction, log_scale + log_scale_correction
-        return Posterior(mean, log_scale.clamp(*LATENT_LOG_SCALE), None)
+        if self.hidden is None:
+            return Posterior(mean, log_scale.clamp(*LATENT_LOG_SCALE), None)
+        correction = self.hidden(torch.cat([symlog(x), observed], dim=-1))
+        mean_correction, log_scale_correction, ties = correction.split(self.widths, dim=-1)
+        ties = torch.cat([ties, torch.zeros_like(mean[:, :1])], dim=-1).index_select(1, self.place)
+        return Posterior(
+            mean + mean_correction,
+            (log_scale + log_scale_correction).clamp(*LATENT_LOG_SCALE),
+            ties.unflatten(1, (mean.shape[1], mean.shape[1])),
+        )
 
     def bounded(self, x: Tensor, observed: Tensor) -> Tensor:
         """x within the encoder's reach, [n, D]; the identity on rows like those trained on."""
         x = x * (self.typical / middle_extent(x * observed, self.limit).clamp(min=self.typical))
         return torch.minimum(torch.maximum(x, -self.limit), self.limit) * observed
-
-
-class PartialEncoder(nn.Module):
-    """q(z|x) of rows with missing sensors: what is not seen ties the latents together, so its covariance is full."""
-
-    place: Tensor
-    """Where each of the L² entries of `below` stands among the ties, the last for those that are zero, [L²]."""
-
-    def __init__(self, shape: Shape, reach: Reach, width: int) -> None:
-        super().__init__()
-        self.independent = Encoder(shape, reach, width)
-        count = shape.latents * (shape.latents - 1) // 2
-        self.ties = Hidden(2 * shape.sensors, max(1, count), width)
-        place = torch.full((shape.latents, shape.latents), max(1, count))
-        rows, columns = torch.tril_indices(shape.latents, shape.latents, offset=-1)
-        place[rows, columns] = torch.arange(count)
-        self.register_buffer("place", place.ravel())
-
-    def forward(self, x: Tensor, observed: Tensor) -> Posterior:
-        posterior: Posterior = self.independent(x, observed)
-        bounded = self.independent.bounded(x, observed)
-        ties = self.ties(torch.cat([symlog(bounded), observed], dim=-1))
-        below = torch.cat([ties, torch.zeros_like(ties[:, :1])], dim=-1).index_select(1, self.place)
-        latents = posterior.mean.shape[1]
-        return Posterior(posterior.mean, posterior.log_scale, below.reshape(-1, latents, latents))
 
 
 class Decoder(nn.Module):
@@ -164,7 +154,7 @@ class Vae(nn.Module):
         super().__init__()
         self.shape = shape
         self.whole = Encoder(shape, reach, shape.width)
-        self.partial = PartialEncoder(shape, reach, shape.width or 128)
+        self.partial = Encoder(shape, reach, shape.width or 128)
         self.decode = Decoder(shape, floor, scale)
         learned_network = shape.width > 0 and scale.fixed is None
         self.background = Background(shape.sensors) if learned_network else None
@@ -176,6 +166,10 @@ class Vae(nn.Module):
         """q(z|x) from the encoder that the row's pattern asks for."""
         complete = observed.amin(dim=-1, keepdim=True) > 0
         return choose(complete, self.whole(x, observed), self.partial(x, observed))
+
+    def start_partial(self) -> None:
+        """Let the encoder of rows with missing sensors begin with what the other has learnt."""
+        self.partial.load_state_dict(self.whole.state_dict(), strict=False)  # a linear one has no hidden layers to give
 
 
 def elbo(vae: Vae, posterior: Posterior, x: Tensor, observed: Tensor, noise: Tensor) -> Elbo:

@@ -33,7 +33,9 @@ def engine(covariance: Array, tmp_path_factory: pytest.TempPathFactory) -> Engin
     config = Config(width=0, components=0, latent_size=2, decoder_scale="shared")
     rows, validation = standardise(x[:7000], sensors), standardise(x[7000:], sensors)
     _, missing = stages(config, None, holes=False)
-    vae = descend(start(build(config, sensors, rows), missing, seed=0), missing, rows, validation, lambda descent: None)
+    vae = build(config, sensors, rows)
+    vae.start_partial()
+    vae = descend(start(vae, missing, seed=0), missing, rows, validation, lambda descent: None)
     written = export(Trained("linear", vae, sensors, x[7000:], provenance()), tmp_path_factory.mktemp("models"))
     assert written is not None
     return Engine(written)

@@ -147,7 +147,7 @@ def test_verdicts_come_in_the_order_in_which_a_person_asks(told: Report) -> None
 def silence(vae: Vae, latent: int, log_scale: float) -> None:
     """Make a latent say nothing, q(z|x) = N(0, 1), and give every sensor's decoder this scale."""
     with torch.no_grad():
-        for encoder in (vae.whole, vae.partial.independent):
+        for encoder in (vae.whole, vae.partial):
             encoder.linear[:, latent] = 0
             encoder.offset[latent] = 0
             encoder.log_scale[latent] = 0
