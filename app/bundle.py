@@ -58,6 +58,8 @@ class Sensor(Frozen):
     """Smallest gap between two different values trained on; 0 where there was only one value."""
     constant: bool
     """True where training saw one value only, up to rounding: outside the density then (see models/README.md)."""
+    usual_nats: Finite | None = None
+    """Mean of the sensor's part of the score over the held-out rows that have it; null in format 1."""
 
 
 class Probe(Frozen):

@@ -23,6 +23,9 @@ class SensorInfo(Wire):
     max: float
     resolution: float
     constant: bool
+    usual_nats: Annotated[
+        float | None, Field(description="Its mean part of the score of held-out rows; null in bundles of format 1")
+    ]
 
 
 class CalibrationInfo(Wire):

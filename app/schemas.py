@@ -128,6 +128,9 @@ class ScoreResponse(_Answer):
     per_sensor: PerSensor | MISSING = Field(
         default=MISSING, description="[n][D], each sensor's part of the score; score = kl + the sum of these"
     )
+    excess: PerSensor | MISSING = Field(
+        default=MISSING, description="[n][D], per_sensor above what the sensor costs a held-out row on average"
+    )
     expected_mean: PerSensor | MISSING = Field(
         default=MISSING, description="[n][D], given the other sensors of the row"
     )

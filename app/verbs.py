@@ -80,6 +80,9 @@ def score(model: Model, body: bytes, settings: Settings) -> Reply:
         answer |= {"kl": scores.kl, "per_sensor": scores.per_sensor}
         answer |= {"expected_mean": expected.mean, "expected_scale": expected.scale}
         answer |= {"out_of_range": _out_of_range(question.x, model)}
+        usual = [sensor.usual_nats for sensor in model.manifest.sensors]
+        if None not in usual:
+            answer |= {"excess": np.where(np.isnan(question.x), 0.0, scores.per_sensor - np.array(usual, dtype=float))}
     if question.bound is not None:
         bound = model.engine.bound(question.x, question.bound.draws, question.bound.seed)
         answer |= {"bound": bound.value, "bound_error": bound.error}

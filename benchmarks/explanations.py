@@ -73,6 +73,7 @@ def _table(table: ServerTable) -> dict[str, Right]:
 def _of_nelbo(engine: Engine) -> dict[str, Explanation]:
     """What the engine says, and two plainer readings of the same model."""
     training_scale = np.array([sensor.scale for sensor in engine.manifest.sensors])
+    usual = np.array([sensor.usual_nats for sensor in engine.manifest.sensors], dtype=float)
 
     def given_others(x: Array) -> Array:
         expected = engine.expected(x)
@@ -84,6 +85,7 @@ def _of_nelbo(engine: Engine) -> dict[str, Explanation]:
 
     return {
         "nelbo, nats per sensor": lambda x: engine.score(x).per_sensor,
+        "nelbo, nats above the usual": lambda x: engine.score(x).per_sensor - usual,
         "nelbo, residual given the others": given_others,
         "nelbo, residual only": residual,
         "nelbo, residual in training scales": lambda x: np.abs(x - engine.reconstruct(x).mean) / training_scale,

@@ -26,6 +26,8 @@ class HeldOut:
     """[n]"""
     rows: Array
     """Up to 2000 of the rows, evenly chosen: [m, D] in the sensors' units."""
+    usual: Array
+    """Each sensor's mean part of the score, [D] in nats."""
     earlier: Array | None
     """Scores of the validation rows [v] where all of them are before the held-out ones: the split is in time order."""
 
@@ -34,7 +36,9 @@ class HeldOut:
         """Score rows x [n, D] that training never saw, and those before them [v, D]."""
         chosen = np.linspace(0, len(x) - 1, min(len(x), ROWS_KEPT)).astype(int)
         before = None if earlier is None else engine.score(earlier).score
-        return HeldOut(engine.score(x).score, x[chosen], before)
+        scores = engine.score(x)
+        usual = scores.per_sensor.sum(axis=0) / np.maximum(1, (~np.isnan(x)).sum(axis=0))
+        return HeldOut(scores.score, x[chosen], usual, before)
 
     def account(self, interval: float | None) -> bundle.Calibration:
         """What the manifest says of it: the threshold at 1 % (or the least rate that n rows allow), and its worth.

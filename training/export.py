@@ -104,7 +104,12 @@ def _write(folder: Path, trained: Trained, version: int, report: Callable[[Engin
     held_out = HeldOut.of(engine, trained.held_out, trained.earlier)
     held_out.write(folder / bundle.CALIBRATION)
     reports.write(report(engine, held_out), folder)
-    bundle.seal(folder, manifest.model_copy(update={"calibration": held_out.account(trained.interval)}))
+    sensors = tuple(
+        sensor.model_copy(update={"usual_nats": nats})
+        for sensor, nats in zip(trained.sensors, held_out.usual.tolist(), strict=True)
+    )
+    calibration = held_out.account(trained.interval)
+    bundle.seal(folder, manifest.model_copy(update={"calibration": calibration, "sensors": sensors}))
 
 
 def _manifest(trained: Trained, version: int, graphs: Graphs, noise_size: int) -> Manifest:

@@ -19,7 +19,7 @@ def correlated(n: int, correlation: float, seed: int) -> Array:
 
 
 def account(scores: Array, earlier: Array | None = None, interval: float | None = None) -> Calibration:
-    return HeldOut(scores, np.empty((0, 4)), earlier).account(interval)
+    return HeldOut(scores, np.empty((0, 4)), np.zeros(4), earlier).account(interval)
 
 
 def warnings(calibration: Calibration) -> list[str]:
