@@ -28,7 +28,7 @@ class Config:
     """How rows are parted into training, validation and calibration: at random by seed, or in the order of the file."""
     seed: int = 0
     """Everything random follows from it."""
-    steps: int = 10_000
+    steps: int = 16_000
     """Gradient steps at most; training ends earlier when the validation rows stop gaining."""
     width: int | None = None
     """Units in each hidden layer, 0 for the linear model; by default 256, or 128 below 2000 rows."""

@@ -17,7 +17,7 @@ from training.standardise import floor, reach
 from training.vae import DecoderScale, Shape, Vae
 
 DENSITY, MISSING = "density", "missing"
-DENSITY_SHARE = 0.8
+DENSITY_SHARE = 0.5
 """Of the steps and the minutes; the rest teaches the encoder of rows with missing sensors."""
 
 
