@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from app.bundle import Order, Tail
+from app.manifest import Order, Tail
 from app.ranking import MAX_RATE
 from app.repository import Model, Repository
 from app.schemas import Wire

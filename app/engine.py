@@ -12,9 +12,10 @@ import numpy as np
 
 from app import bundle
 from app.array import Array
-from app.bundle import Bundle, Manifest
+from app.bundle import Bundle
 from app.errors import BundleError, NotInBundle
 from app.importance import Bound, Draws, Moments, bound, moments, resample
+from app.manifest import Manifest
 from app.noise import standard_normal, uniform, whitened
 from app.probe import Answers, Proof
 from app.session import ANY, BATCH, Axes, Device, Graph, choose_device

@@ -5,7 +5,7 @@ from typing import Any
 
 from app import findings
 from app import report as reports
-from app.bundle import Calibration, Manifest, Order, Provenance, Sensor
+from app.manifest import Calibration, Manifest, Order, Provenance, Sensor
 from app.report import Report
 from app.repository import Model
 

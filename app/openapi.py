@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute
 
 from app import verbs
 from app.body import JSON
-from app.bundle import NAME_PATTERN, Sensor
+from app.manifest import NAME_PATTERN, Sensor
 from app.problems import MEDIA_TYPE
 from app.repository import Model, Repository
 from app.schemas import FLOAT32_MAX, Problem, RowsRequest, SampleRequest, ScoreRequest

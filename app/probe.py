@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from app.array import Array
-from app.bundle import Probe
+from app.manifest import Probe
 
 IN_NATS = frozenset({"score", "kl", "per_sensor", "log_weight"})
 IN_SENSOR_UNITS = frozenset({"mean", "scale", "sample", "draw_mean", "draw_scale"})

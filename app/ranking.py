@@ -16,8 +16,8 @@ from typing import TypeVar
 import numpy as np
 
 from app.array import Array
-from app.bundle import Tail
 from app.errors import Fault, InvalidContent
+from app.manifest import Tail
 from app.tail import tail_scores
 
 Number = TypeVar("Number", float, Array)

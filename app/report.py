@@ -9,8 +9,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 
-from app.bundle import REPORT, Bundle, Count, Finite, Frozen
+from app.bundle import REPORT, Bundle
 from app.errors import BundleError
+from app.manifest import Count, Finite, Frozen
 
 BANDS = (0.5, 0.9, 0.99)
 """The predictive bands whose coverage is told."""

@@ -8,10 +8,11 @@ from pathlib import Path
 from types import MappingProxyType
 
 from app import bundle
-from app.bundle import Bundle, Manifest
+from app.bundle import Bundle
 from app.calibration import Calibration
 from app.engine import Engine
 from app.errors import BundleError, NelboError, SettingsError, UnknownResource
+from app.manifest import NAME_PATTERN, Manifest
 from app.settings import Settings
 
 VERSION_PATTERN = r"[1-9][0-9]{0,8}"
@@ -76,7 +77,7 @@ def open_repository(settings: Settings) -> Repository:
     """
     if not settings.models.is_dir():
         raise SettingsError(f"NELBO_MODELS: there is no folder {str(settings.models)!r}")
-    found = {folder.name: _open_versions(folder, settings) for folder in _folders(settings.models, bundle.NAME_PATTERN)}
+    found = {folder.name: _open_versions(folder, settings) for folder in _folders(settings.models, NAME_PATTERN)}
     models = {name: versions for name, versions in found.items() if versions}
     repository = Repository(MappingProxyType(models), _default(models, settings))
     for model in (model for versions in models.values() for model in versions.values()):

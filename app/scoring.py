@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.array import Array
-from app.bundle import Manifest
 from app.errors import TableError
 from app.hold import Hold
+from app.manifest import Manifest
 from app.parquet import ParquetTable
 from app.repository import Model
 from app.tables import Column, Table, TextTable, read_table, split_unit

@@ -9,7 +9,7 @@ from math import log
 import numpy as np
 
 from app.array import Array
-from app.bundle import Tail
+from app.manifest import Tail
 
 SHARE = 0.02
 """Of the held-out rows, above the score where the tail begins."""

@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 
 from app.array import Array
-from app.bundle import Provenance
 from app.engine import Engine
+from app.manifest import Provenance
 from training.config import Config, Limits
 from training.data import describe, split
 from training.export import Trained, export

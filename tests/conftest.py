@@ -8,8 +8,9 @@ import pytest
 
 from app import bundle
 from app.array import Array
-from app.bundle import Bundle, Provenance
+from app.bundle import Bundle
 from app.engine import Engine
+from app.manifest import Provenance
 from training.calibrate import HeldOut
 from training.config import Config
 from training.data import describe
@@ -65,6 +66,22 @@ def copy_bundle(source: Bundle, root: Path, name: str, version: int) -> Bundle:
     shutil.copytree(source.path, folder)
     bundle.seal(folder, source.manifest.model_copy(update={"name": name, "version": version}))
     return bundle.read(folder)
+
+
+def as_format_1(source: Bundle, root: Path) -> Path:
+    """The same model as the first format had it: without weights, report or anything that came with them."""
+    folder = root / source.manifest.name / str(source.manifest.version)
+    shutil.copytree(source.path, folder)
+    for newer in bundle.FILES_OF_FORMAT[2] - bundle.FILES_OF_FORMAT[1]:
+        (folder / newer).unlink()
+    with np.load(folder / bundle.PROBE) as stored:
+        weighted = {"draws", "log_weight", "draw_mean", "draw_scale"}
+        np.savez(folder / bundle.PROBE, **{name: stored[name] for name in stored.files if name not in weighted})
+    sensors = tuple(sensor.model_copy(update={"usual_nats": None}) for sensor in source.manifest.sensors)
+    calibration = source.manifest.calibration.model_copy(update={"tail": None, "order": None})
+    older = {"format": 1, "sensors": sensors, "calibration": calibration}
+    bundle.seal(folder, source.manifest.model_copy(update=older))
+    return folder
 
 
 @pytest.fixture(scope="session")

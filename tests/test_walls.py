@@ -77,7 +77,8 @@ def test_errors_import_nothing_of_ours() -> None:
 
 def test_the_contract_needs_no_runtime() -> None:
     """A bundle can be read with pydantic and the standard library alone."""
-    outside = {module.partition(".")[0] for module in imports(FILES["app/bundle.py"])} - set(sys.stdlib_module_names)
+    needed = imports(FILES["app/bundle.py"]) | imports(FILES["app/manifest.py"])
+    outside = {module.partition(".")[0] for module in needed} - set(sys.stdlib_module_names)
 
     assert outside == {"app", "pydantic"}
 

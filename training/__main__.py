@@ -14,10 +14,11 @@ import torch
 
 from app import bundle, findings
 from app import report as reports
-from app.bundle import Bundle, Provenance, Sensor, TrainingPoint
+from app.bundle import Bundle
 from app.engine import Engine
 from app.errors import NelboError, SettingsError, TableError
 from app.inspection import calibration_lines
+from app.manifest import NAME_PATTERN, Provenance, Sensor, TrainingPoint
 from training import data
 from training.checkpoint import Checkpoint, sole_run
 from training.config import Config, Limits, read_config
@@ -72,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(told: argparse.Namespace, command: str) -> int:
-    if not re.fullmatch(bundle.NAME_PATTERN, told.name):
+    if not re.fullmatch(NAME_PATTERN, told.name):
         raise SettingsError(
             f"--name is '{told.name}'; expected lower-case letters, digits, '.', '_' and '-', at most 64"
         )

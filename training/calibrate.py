@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import beta
 
-from app import bundle
 from app.array import Array
 from app.engine import Engine
+from app.manifest import Calibration
 from app.ranking import Ranking
 from app.tail import fit_tail
 from training.order import order_of
@@ -40,7 +40,7 @@ class HeldOut:
         usual = scores.per_sensor.sum(axis=0) / np.maximum(1, (~np.isnan(x)).sum(axis=0))
         return HeldOut(scores.score, x[chosen], usual, before)
 
-    def account(self, interval: float | None) -> bundle.Calibration:
+    def account(self, interval: float | None) -> Calibration:
         """What the manifest says of it: the threshold at 1 % (or the least rate that n rows allow), and its worth.
 
         On new healthy rows the threshold's false-alarm rate is Beta(k, n + 1 − k) distributed, k = p·(n + 1) with p the
@@ -54,7 +54,7 @@ class HeldOut:
         attained = float(ranking.p_value(np.array([threshold]))[0])
         n = order.effective_rows if order.split == "time" else len(held_out)
         low, high = beta.ppf([0.05, 0.95], attained * (n + 1), (1 - attained) * (n + 1))
-        return bundle.Calibration(
+        return Calibration(
             rows=len(held_out),
             false_alarm_rate=rate,
             threshold=threshold,

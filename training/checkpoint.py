@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from app.errors import NelboError
-from training.fit import Descent
+from training.descent import Descent
 
 
 class CheckpointError(NelboError):

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from app.array import Array
-from app.bundle import Sensor, sha256
+from app.bundle import sha256
 from app.errors import TableError
+from app.manifest import Sensor
 from app.tables import read_table, split_unit
 from training.arrays import read_array
 from training.clock import interval

@@ -8,8 +8,8 @@ from scipy.stats import norm
 from torch import Tensor
 
 from app.array import Array
-from app.bundle import Sensor
 from app.engine import Engine
+from app.manifest import Sensor
 from app.report import BANDS, Gap, Latents, SensorFit
 from training.fit import Rows
 from training.standardise import standardise

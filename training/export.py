@@ -11,9 +11,10 @@ import torch
 from app import bundle
 from app import report as reports
 from app.array import Array
-from app.bundle import Bundle, Calibration, Manifest, Probe, Provenance, Sensor
+from app.bundle import Bundle
 from app.engine import Engine
 from app.errors import NelboError
+from app.manifest import Calibration, Manifest, Probe, Provenance, Sensor
 from app.probe import Proof
 from app.report import Report
 from training.calibrate import HeldOut

@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from app.bundle import Sensor
+from app.manifest import Sensor
 from training.background import WEIGHT
 from training.elbo import Elbo, Shared, share
+from training.hidden import Hidden
 from training.sums import mean_over_draws
-from training.vae import Hidden, Vae, draws_for, elbo, whitened_draws
+from training.vae import Vae, draws_for, elbo, whitened_draws
 
 
 def in_double(vae: Vae) -> Vae:

@@ -7,7 +7,7 @@ from scipy.special import kolmogorov
 from scipy.stats import ks_2samp, rankdata
 
 from app.array import Array
-from app.bundle import Order, Shift
+from app.manifest import Order, Shift
 
 
 def order_of(held_out: Array, earlier: Array | None) -> Order:

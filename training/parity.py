@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from app.array import Array
-from app.bundle import Sensor
+from app.manifest import Sensor
 from app.probe import Answers
 from training.graphs import Graphs
 from training.questions import Encode, Importance, Reconstruct, Sample, Score

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from app.array import Array
-from app.bundle import Sensor
+from app.manifest import Sensor
 from app.report import DifficultSensor, Kind
 from training.data import SAME
 from training.standardise import SCALE_FLOOR

@@ -5,9 +5,9 @@ import torch
 from torch import Tensor
 
 from app.array import Array
-from app.bundle import Sensor
+from app.manifest import Sensor
+from training.encoder import Reach, middle_extent
 from training.fit import Rows
-from training.vae import Reach, middle_extent
 
 GRID = 2.0**-14
 """Training values are rounded to this many training scales, far under any decoder scale: other units, same bits."""

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from app.bundle import Sensor
+from app.manifest import Sensor
 from training import ppca
 from training.checkpoint import Checkpoint
 from training.config import Config, Limits
-from training.fit import Descent, Evaluation, Rows, Stage, descend, start
+from training.descent import Descent, Evaluation
+from training.fit import Rows, Stage, descend, start
 from training.posterior import Posterior
 from training.prior import MixturePrior
 from training.standardise import floor, reach

@@ -1,4 +1,4 @@
-"""A VAE with a Gaussian decoder on standardised sensors: q(z|x), p(x|z), and how x enters the network.
+"""A VAE with a Gaussian decoder on standardised sensors: q(z|x), p(x|z), p(z) and the ELBO.
 
 Shapes: n rows, D sensors (those that moved in training), L latents, K posterior draws. x is standardised, 0 where a
 sensor is missing; `observed` is 1 where it is not. Linear parts keep the dtype of x (float64 in an exported graph), the
@@ -14,30 +14,17 @@ from torch import Tensor, nn
 
 from training.background import Background
 from training.elbo import Elbo
-from training.gaussian import VECTOR, Gaussian, exp, log, symlog
+from training.encoder import Encoder, Reach
+from training.gaussian import VECTOR, Gaussian, exp, log
+from training.hidden import Hidden
 from training.posterior import Posterior, choose
 from training.prior import MixturePrior, StandardPrior
 from training.sums import total
 
 LOG_SCALE_RANGE = 4.0
 """A decoder's scale moves within e^±4 around the sensor's own constant scale."""
-LATENT_LOG_SCALE = (-7.0, 1.0)
-"""Bounds of q(z|x)'s log scale; latents start with scale 1 under the prior, and no posterior need be much wider."""
 LATENT_REACH = 3.0
 """The decoder's hidden layers see z no further out than this many √L, where healthy rows lie near one √L."""
-
-
-@dataclass(frozen=True)
-class Reach:
-    """How far out the encoder looks, in training scales: beyond it, its answer stands still along a ray.
-
-    `limit` [D] cuts each sensor, so that a faulty one leaves the others' evidence whole; a row whose middle |x| / limit
-    is beyond `typical` is shrunk as one. With q(z|x) at rest the score grows as the squared distance, whatever the
-    decoder's scale does.
-    """
-
-    limit: Tensor
-    typical: float
 
 
 @dataclass(frozen=True)
@@ -58,50 +45,6 @@ class DecoderScale:
     """The network; a constant for each sensor; one for all, in training scales; or `fixed`."""
     fixed: float | None = None
     """In training scales: what a squared error plus a weighted KL amounts to (see Config.fixed_scale)."""
-
-
-class Encoder(nn.Module):
-    """q(z|x): the mean and the scales from a linear map of the bounded x plus hidden layers on its symlog and the mask.
-
-    The hidden layers also tie the latents together: the covariance is full.
-    """
-
-    limit: Tensor
-    place: Tensor
-    """Where each of the L² entries of `below` stands among the ties; the last stands for those that are 0."""
-
-    def __init__(self, shape: Shape, reach: Reach, width: int) -> None:
-        super().__init__()
-        self.register_buffer("limit", reach.limit.clone())
-        self.typical = reach.typical
-        self.linear = nn.Parameter(torch.zeros(shape.sensors, shape.latents))
-        self.offset = nn.Parameter(torch.zeros(shape.latents))
-        self.log_scale = nn.Parameter(torch.zeros(shape.latents))
-        rows, columns = torch.tril_indices(shape.latents, shape.latents, offset=-1)
-        self.widths = [shape.latents, shape.latents, len(rows)]
-        self.hidden = Hidden(2 * shape.sensors, sum(self.widths), width) if width else None
-        place = torch.full((shape.latents, shape.latents), len(rows))
-        place[rows, columns] = torch.arange(len(rows))
-        self.register_buffer("place", place.ravel())
-
-    def forward(self, x: Tensor, observed: Tensor) -> Posterior:
-        x = self.bounded(x, observed)
-        mean, log_scale = x @ self.linear + self.offset, self.log_scale.expand(x.shape[0], -1)
-        if self.hidden is None:
-            return Posterior(mean, log_scale.clamp(*LATENT_LOG_SCALE), None)
-        correction = self.hidden(torch.cat([symlog(x), observed], dim=-1))
-        mean_correction, log_scale_correction, ties = correction.split(self.widths, dim=-1)
-        ties = torch.cat([ties, torch.zeros_like(mean[:, :1])], dim=-1).index_select(1, self.place)
-        return Posterior(
-            mean + mean_correction,
-            (log_scale + log_scale_correction).clamp(*LATENT_LOG_SCALE),
-            ties.unflatten(1, (mean.shape[1], mean.shape[1])),
-        )
-
-    def bounded(self, x: Tensor, observed: Tensor) -> Tensor:
-        """x within the encoder's reach, [n, D]; the identity on rows like those trained on."""
-        x = x * (self.typical / middle_extent(x * observed, self.limit).clamp(min=self.typical))
-        return torch.minimum(torch.maximum(x, -self.limit), self.limit) * observed
 
 
 class Decoder(nn.Module):
@@ -132,29 +75,14 @@ class Decoder(nn.Module):
         return Gaussian(mean, variance, log(variance))
 
 
-class Hidden(nn.Module):
-    """Two hidden SiLU layers in their own dtype; the last layer starts at zero, so the linear model comes first."""
-
-    def __init__(self, inputs: int, outputs: int, width: int) -> None:
-        super().__init__()
-        last = nn.Linear(width, outputs)
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
-        self.layers = nn.Sequential(nn.Linear(inputs, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), last)
-
-    def forward(self, x: Tensor) -> Tensor:
-        answer: Tensor = self.layers(x.to(next(self.parameters()).dtype))
-        return answer.to(x.dtype)
-
-
 class Vae(nn.Module):
     """The whole model, with an encoder for rows with missing sensors and a background for rows like no other."""
 
     def __init__(self, shape: Shape, reach: Reach, floor: Tensor, scale: DecoderScale) -> None:
         super().__init__()
         self.shape = shape
-        self.whole = Encoder(shape, reach, shape.width)
-        self.partial = Encoder(shape, reach, shape.width or 128)
+        self.whole = Encoder(shape.sensors, shape.latents, shape.width, reach)
+        self.partial = Encoder(shape.sensors, shape.latents, shape.width or 128, reach)
         self.decode = Decoder(shape, floor, scale)
         learned_network = shape.width > 0 and scale.fixed is None
         self.background = Background(shape.sensors) if learned_network else None
@@ -187,12 +115,6 @@ def within_reach(z: Tensor) -> Tensor:
     reach = LATENT_REACH * math.sqrt(z.shape[-1])
     norm = total(z.square()).clamp(min=reach**2).sqrt()
     return z * (reach / norm.unsqueeze(-1))
-
-
-def middle_extent(x: Tensor, limit: Tensor) -> Tensor:
-    """The median over sensors of |x| / limit, [n, 1]."""
-    extent = x.abs() / limit
-    return torch.topk(extent, k=extent.shape[-1] // 2 + 1, dim=-1).values[..., -1:]
 
 
 def whitened_draws(count: int, latents: int, seed: int) -> Tensor:

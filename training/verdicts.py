@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.stats import binom
 
-from app.bundle import TrainingPoint
+from app.manifest import TrainingPoint
 from app.report import BANDS, DifficultSensor, Gap, Latents, SensorFit, Suspects, Verdict
 from training.train import DENSITY
 

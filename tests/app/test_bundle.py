@@ -8,12 +8,12 @@ import pytest
 
 from app import bundle, report
 from app.__main__ import main
+from app.bundle import Bundle
 from app.errors import BundleError
 from app.inspection import describe
 from app.repository import open_model
 from app.settings import Settings
-
-FIRST_FORMAT = Path(__file__).parents[2] / "models" / "gas-turbine" / "1"
+from tests.conftest import as_format_1
 
 
 @pytest.fixture
@@ -29,9 +29,9 @@ def reseal(folder: Path) -> None:
     (folder / bundle.SUMS).write_text("".join(lines), encoding="ascii")
 
 
-def test_the_format_before_is_read_and_has_no_report() -> None:
+def test_the_format_before_is_read_and_has_no_report(plant: Bundle, tmp_path: Path) -> None:
     """A bundle of format 1 opens, and inspecting it shows what it has."""
-    model = open_model(FIRST_FORMAT, Settings(device="cpu"))
+    model = open_model(as_format_1(plant, tmp_path), Settings(device="cpu"))
 
     assert model.manifest.format == 1
     assert report.read(model.bundle) == report.Report()

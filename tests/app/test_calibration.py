@@ -11,6 +11,7 @@ from app.bundle import Bundle
 from app.calibration import Calibration, discoveries
 from app.engine import Engine
 from app.errors import InvalidContent
+from app.manifest import Manifest
 from app.ranking import Ranking
 from app.tail import fit_tail
 from tests.conftest import plant_rows
@@ -137,6 +138,6 @@ def test_a_bundle_without_a_tail_ranks_only(plant: Bundle) -> None:
     """What format 1 said before there were tails still reads, and its least rate stays 1/(n + 1)."""
     old = plant.manifest.model_dump_json(exclude={"calibration": {"tail", "order", "interval_seconds"}})
 
-    manifest = bundle.Manifest.model_validate_json(old)
+    manifest = Manifest.model_validate_json(old)
 
     assert (manifest.calibration.tail, manifest.calibration.least_rate) == (None, 1 / 1000)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy.stats import genpareto
 
 from app.array import Array
-from app.bundle import Tail
 from app.errors import InvalidContent
+from app.manifest import Tail
 from app.ranking import MAX_RATE, Ranking
 from app.tail import fit_tail, tail_scores
 

@@ -7,6 +7,7 @@ import pytest
 
 from app import bundle
 from app.errors import SettingsError, UnknownResource
+from app.manifest import Manifest
 from app.repository import Repository, open_repository
 from app.settings import Settings
 
@@ -107,7 +108,7 @@ def test_a_sealed_file_of_the_wrong_content_is_refused_too(
     put(models, tmp_path, "plant", 1)
     folder = put(models, tmp_path, "plant", 2)
     (folder / bundle.CALIBRATION).write_bytes(b"not an archive")
-    bundle.seal(folder, bundle.Manifest.model_validate_json((folder / bundle.MANIFEST).read_bytes()))
+    bundle.seal(folder, Manifest.model_validate_json((folder / bundle.MANIFEST).read_bytes()))
 
     assert list(opened(tmp_path).models["plant"]) == [1]
     assert "refused plant/2" in caplog.text

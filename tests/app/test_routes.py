@@ -12,7 +12,9 @@ from httpx2 import Response
 from app import bundle
 from app.bundle import Bundle
 from app.main import create_app
+from app.manifest import Manifest
 from app.settings import Settings
+from tests.conftest import as_format_1
 
 USUAL = [20.0, 1013.0, 5.0, 3.0]
 FAR = [2000.0, 1013.0, 5.0, 3.0]
@@ -82,19 +84,14 @@ def test_a_row_is_completed_given_what_is_observed(client: TestClient) -> None:
 
 def test_a_bundle_of_format_1_answers_all_but_what_needs_weights(models: Path, tmp_path: Path) -> None:
     """Without an importance graph `bound` and `given` are 409, and holed rows are reconstructed all the same."""
-    folder = tmp_path / "plant" / "1"
-    shutil.copytree(models / "plant" / "1", folder)
-    for newer in bundle.FILES_OF_FORMAT[2] - bundle.FILES_OF_FORMAT[1]:
-        (folder / newer).unlink()
-    with np.load(folder / bundle.PROBE) as stored:
-        weighted = {"draws", "log_weight", "draw_mean", "draw_scale"}
-        np.savez(folder / bundle.PROBE, **{name: stored[name] for name in stored.files if name not in weighted})
-    bundle.seal(folder, bundle.read(models / "plant" / "1").manifest.model_copy(update={"format": 1}))
+    as_format_1(bundle.read(models / "plant" / "1"), tmp_path)
     with TestClient(create_app(Settings(models=tmp_path, device="cpu"))) as client:
         bound = {"rows": [USUAL], "bound": {"draws": 8, "seed": 1}}
         problem(client.post("/score", json=bound), 409, "not-in-this-bundle")
         problem(client.post("/sample", json={"given": [1, None, 1, 1]}), 409, "not-in-this-bundle")
-        assert client.post("/score", json={"rows": [USUAL], "explain": True}).status_code == 200
+        explained = client.post("/score", json={"rows": [USUAL], "explain": True}).json()
+        assert "per_sensor" in explained
+        assert "excess" not in explained
         assert client.post("/reconstruct", json={"rows": [{"flow": 5.0}]}).status_code == 200
 
 
@@ -153,6 +150,9 @@ def test_explain_says_where_the_score_comes_from(client: TestClient) -> None:
     assert answer["out_of_range"] == [[False] * 4, [True, False, False, False], [False] * 4]
     assert answer["per_sensor"][2][0] == 0.0
     assert int(np.argmax(answer["per_sensor"][1])) == 0
+    assert int(np.argmax(answer["excess"][1])) == 0
+    assert max(map(abs, answer["excess"][0])) < 5
+    assert answer["excess"][2][0] == 0.0
 
 
 def test_fdr_adds_discoveries(client: TestClient) -> None:
@@ -395,7 +395,7 @@ def test_a_model_with_few_held_out_rows_has_a_default_rate(models: Path, tmp_pat
     with np.load(folder / bundle.CALIBRATION) as stored:
         arrays = dict(stored)
     np.savez(folder / bundle.CALIBRATION, scores=arrays["scores"][:20], rows=arrays["rows"][:20])
-    manifest = bundle.Manifest.model_validate_json((folder / bundle.MANIFEST).read_bytes())
+    manifest = Manifest.model_validate_json((folder / bundle.MANIFEST).read_bytes())
     bundle.seal(
         folder,
         manifest.model_copy(update={"calibration": manifest.calibration.model_copy(update={"rows": 20})}),

@@ -6,8 +6,8 @@ from scipy.signal import lfilter
 from scipy.stats import beta
 
 from app.array import Array
-from app.bundle import Calibration
 from app.inspection import calibration_lines
+from app.manifest import Calibration
 from training.calibrate import HeldOut
 from training.order import effective_rows, order_of
 

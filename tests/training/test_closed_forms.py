@@ -12,7 +12,7 @@ from sklearn.decomposition import PCA, FactorAnalysis
 from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
 from app.array import Array
-from app.bundle import Sensor
+from app.manifest import Sensor
 from training import ppca
 from training.background import DEGREES, Background
 from training.config import Config, Limits

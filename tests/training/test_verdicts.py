@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.bundle import TrainingPoint
+from app.manifest import TrainingPoint
 from app.report import Gap, Latents, SensorFit, Suspect, Suspects, Threshold
 from training import verdicts
 
