@@ -10,13 +10,16 @@ import time
 from functools import partial
 
 import numpy as np
+import torch
 
 from app.array import Array
+from app.session import BATCH
 from benchmarks.densities import Estimate, gaussian, mixture, of_raw_rows
 from benchmarks.fitting import Fit, data_folder, fit, machine
 from training.config import Config
 from training.graphs import Graphs
-from training.parity import TorchModel, rows_to_compare
+from training.parity import rows_to_compare
+from training.questions import Score
 
 
 def main() -> None:
@@ -62,9 +65,10 @@ def parity(nelbo: Fit, held_out: Array) -> None:
     """The largest difference between onnxruntime's and torch's scores on 10⁴ rows, far-out ones included."""
     sensors = nelbo.engine.manifest.sensors
     x = rows_to_compare(held_out, sensors, 10_000)
-    torch_model = TorchModel(Graphs(nelbo.vae, sensors).eval())
-    noise = np.zeros((len(x), nelbo.engine.manifest.noise_size))
-    found, expected = nelbo.engine.score(x).score, torch_model.answers(x, noise).score
+    model = Score(Graphs(nelbo.vae, sensors)).eval()
+    with torch.no_grad():
+        expected = torch.cat([model(rows)[0] for rows in torch.tensor(x).split(BATCH)]).numpy()
+    found = nelbo.engine.score(x).score
     share = np.abs(found - expected) / (1e-4 + 1e-5 * np.abs(expected))
     print(f"parity: {len(x)} rows, the largest difference is {share.max():.3f} of 1e-4 + 1e-5·|score|")
 
