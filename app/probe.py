@@ -9,7 +9,9 @@ from app.array import Array
 from app.manifest import Probe
 
 IN_NATS = frozenset({"score", "kl", "per_sensor", "log_weight"})
-IN_SENSOR_UNITS = frozenset({"mean", "scale", "sample", "draw_mean", "draw_scale"})
+BLENDED = frozenset({"mean", "scale", "draw_mean", "draw_scale"})
+"""Moments of two models' mixture, whose shares are as exact as the row's nats are."""
+IN_SENSOR_UNITS = BLENDED | {"sample"}
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,11 @@ class Answers:
             unit = sensor_scale if name in IN_SENSOR_UNITS else 1.0
             found, wanted = self.given()[name] / unit, wanted / unit
             size = np.abs(wanted)
+            of_row = nats.reshape(-1, *(1,) * (wanted.ndim - 1))
             if name in IN_NATS:
-                size = size + nats.reshape(-1, *(1,) * (wanted.ndim - 1))
+                size = size + of_row
+            if name in BLENDED:
+                size = np.maximum(size, 1.0) * (1.0 + of_row)
             allowed = tolerance.absolute + tolerance.relative * size
             excess[name] = float(np.max(np.abs(found - wanted) - allowed))
         # NaN compares as the worst of all
