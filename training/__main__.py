@@ -122,7 +122,7 @@ def _train(
         )
     rows = standardise(readings.x[parts.train], sensors), standardise(readings.x[parts.validation], sensors)
     _announce(readings, config, sensors, parts)
-    steps = {stage.name: stage.steps for stage in stages(config, limits.minutes, holes=False)}
+    steps = {stage.name: stage.steps for stage in stages(config, rows[0].x.shape[1], limits.minutes, holes=False)}
     try:
         with Progress(steps) as progress:
             vae = build(config, sensors, rows[0])

@@ -21,7 +21,7 @@ from training.fit import descend, start
 from training.graphs import Graphs
 from training.questions import Score
 from training.standardise import standardise
-from training.train import build, stages
+from training.train import build, most_steps, stages
 
 MOST = 20
 LARGEST_SHARE = 0.05
@@ -92,11 +92,11 @@ def _fit(x: Array, config: Config) -> Score:
     rows = standardise(x, sensors)
     small = replace(
         config,
-        steps=min(STEPS, max(1, int(SHARE_OF_STEPS * config.steps))),
+        steps=min(STEPS, max(1, int(SHARE_OF_STEPS * most_steps(config, rows.x.shape[1])))),
         width=WIDTH if config.width is None else min(WIDTH, config.width),
         latent_size=min(LATENTS, config.latent_size or LATENTS, max(1, rows.x.shape[1] - 1)),
     )
-    density, _ = stages(small, None, holes=bool((rows.observed == 0).any()))
+    density, _ = stages(small, rows.x.shape[1], None, holes=bool((rows.observed == 0).any()))
     some = rows.take(torch.linspace(0, len(rows) - 1, min(STOP_BY, len(rows))).long())
     vae = descend(start(build(small, sensors, rows), density, small.seed), density, rows, some, lambda descent: None)
     return Score(Graphs(vae, sensors)).eval()

@@ -49,16 +49,25 @@ def build(config: Config, sensors: tuple[Sensor, ...], rows: Rows) -> Vae:
     return vae
 
 
-def stages(config: Config, minutes: float | None, holes: bool) -> tuple[Stage, Stage]:
-    """First the density of rows as they are, then, with all else at rest, the encoder of rows with missing sensors."""
+def most_steps(config: Config, sensors: int) -> int:
+    """Gradient steps at most of a model of so many sensors that move."""
+    return config.steps if config.steps is not None else (16_000 if sensors <= 32 else 8_000)
+
+
+def stages(config: Config, sensors: int, minutes: float | None, holes: bool) -> tuple[Stage, Stage]:
+    """First the density of rows as they are, then, with all else at rest, the encoder of rows with missing sensors.
+
+    `sensors` is how many move.
+    """
+    steps = most_steps(config, sensors)
     share = None if minutes is None else minutes * DENSITY_SHARE
     rest = None if minutes is None else minutes * (1 - DENSITY_SHARE)
-    steps = max(1, round(config.steps * DENSITY_SHARE))
+    density = max(1, round(steps * DENSITY_SHARE))
     return (
-        Stage(DENSITY, lambda vae: vae, Vae.encode if holes else _encode_whole, _nothing, _hide_nothing, steps, share),
         Stage(
-            MISSING, lambda vae: vae.partial, _encode_partial, _cover, _hide_some, max(1, config.steps - steps), rest
+            DENSITY, lambda vae: vae, Vae.encode if holes else _encode_whole, _nothing, _hide_nothing, density, share
         ),
+        Stage(MISSING, lambda vae: vae.partial, _encode_partial, _cover, _hide_some, max(1, steps - density), rest),
     )
 
 
@@ -76,7 +85,7 @@ def train(
     reached, kept = checkpoint.read() if checkpoint and resume else (DENSITY, None)
     curve: tuple[Evaluation, ...] = ()
     holes = bool((rows.observed == 0).any())
-    for stage in stages(config, limits.minutes, holes):
+    for stage in stages(config, vae.shape.sensors, limits.minutes, holes):
         if stage.name == DENSITY and reached == MISSING:
             continue
         if stage.name == MISSING and not holes:

@@ -24,7 +24,7 @@ from training.train import build
 from training.train import train as fit_model
 
 ARGUMENTS = ["plant.csv", "--name", "plant", "--config", "run.toml", "--threads", "1"]
-CONFIG = "steps = 300\nwidth = 16\ncomponents = 5\n"
+CONFIG = "steps = 1000\nwidth = 16\ncomponents = 5\n"
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ def graphs() -> Graphs:
     sensors = describe(x, ["a", "b", "c"], [None] * 3)
     rows = standardise(x, sensors)
     config = Config(latent_size=2, components=5, width=32, steps=1000)
-    density, _ = stages(config, None, holes=False)
+    density, _ = stages(config, rows.x.shape[1], None, holes=False)
     torch.set_num_threads(1)
     vae = descend(start(build(config, sensors, rows), density, seed=0), density, rows, rows, lambda descent: None)
     return Graphs(vae, sensors)

@@ -32,7 +32,7 @@ def engine(covariance: Array, tmp_path_factory: pytest.TempPathFactory) -> Engin
     sensors = describe(x, [f"s{d}" for d in range(SENSORS)], [None] * SENSORS)
     config = Config(width=0, components=0, latent_size=2, decoder_scale="shared")
     rows, validation = standardise(x[:7000], sensors), standardise(x[7000:], sensors)
-    _, missing = stages(config, None, holes=False)
+    _, missing = stages(config, rows.x.shape[1], None, holes=False)
     vae = build(config, sensors, rows)
     vae.start_partial()
     vae = descend(start(vae, missing, seed=0), missing, rows, validation, lambda descent: None)
