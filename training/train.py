@@ -63,10 +63,9 @@ def stages(config: Config, sensors: int, minutes: float | None, holes: bool) -> 
     share = None if minutes is None else minutes * DENSITY_SHARE
     rest = None if minutes is None else minutes * (1 - DENSITY_SHARE)
     density = max(1, round(steps * DENSITY_SHARE))
+    encode = Vae.encode if holes else _encode_whole
     return (
-        Stage(
-            DENSITY, lambda vae: vae, Vae.encode if holes else _encode_whole, _nothing, _hide_nothing, density, share
-        ),
+        Stage(DENSITY, lambda vae: vae, encode, _nothing, _hide_nothing, density, share),
         Stage(MISSING, lambda vae: vae.partial, _encode_partial, _cover, _hide_some, max(1, steps - density), rest),
     )
 
