@@ -33,14 +33,14 @@ class Reach:
 class Encoder(nn.Module):
     """q(z|x): the mean and the scales from a linear map of the bounded x plus hidden layers on its symlog and the mask.
 
-    The hidden layers also tie the latents together: the covariance is full.
+    Where `tied`, the hidden layers also tie the latents together: the covariance is full.
     """
 
     limit: Tensor
     place: Tensor
     """Where each of the L² entries of `below` stands among the ties; the last stands for those that are 0."""
 
-    def __init__(self, sensors: int, latents: int, width: int, reach: Reach) -> None:
+    def __init__(self, sensors: int, latents: int, width: int, reach: Reach, tied: bool) -> None:
         super().__init__()
         self.register_buffer("limit", reach.limit.clone())
         self.typical = reach.typical
@@ -48,7 +48,8 @@ class Encoder(nn.Module):
         self.offset = nn.Parameter(torch.zeros(latents))
         self.log_scale = nn.Parameter(torch.zeros(latents))
         rows, columns = torch.tril_indices(latents, latents, offset=-1)
-        self.widths = [latents, latents, len(rows)]
+        self.tied = tied
+        self.widths = [latents, latents, len(rows) if tied else 0]
         self.hidden = Hidden(2 * sensors, sum(self.widths), width) if width else None
         place = torch.full((latents, latents), len(rows))
         place[rows, columns] = torch.arange(len(rows))
@@ -61,12 +62,12 @@ class Encoder(nn.Module):
             return Posterior(mean, log_scale.clamp(*LATENT_LOG_SCALE), None)
         correction = self.hidden(torch.cat([symlog(x), observed], dim=-1))
         mean_correction, log_scale_correction, ties = correction.split(self.widths, dim=-1)
-        ties = torch.cat([ties, torch.zeros_like(mean[:, :1])], dim=-1).index_select(1, self.place)
-        return Posterior(
-            mean + mean_correction,
-            (log_scale + log_scale_correction).clamp(*LATENT_LOG_SCALE),
-            ties.unflatten(1, (mean.shape[1], mean.shape[1])),
-        )
+        below = None
+        if self.tied:
+            padded = torch.cat([ties, torch.zeros_like(mean[:, :1])], dim=-1)
+            below = padded.index_select(1, self.place).unflatten(1, (mean.shape[1], mean.shape[1]))
+        log_scale = (log_scale + log_scale_correction).clamp(*LATENT_LOG_SCALE)
+        return Posterior(mean + mean_correction, log_scale, below)
 
     def bounded(self, x: Tensor, observed: Tensor) -> Tensor:
         """x within the encoder's reach, [n, D]; the identity on rows like those trained on."""

@@ -22,6 +22,10 @@ DENSITY_SHARE = 0.5
 """Of the steps and the minutes; the rest teaches the encoder of rows with missing sensors."""
 
 
+MANY = 32
+"""Sensors. Above it the simpler choice is the default: what adds density there takes it from telling faults apart."""
+
+
 @dataclass(frozen=True)
 class Fitted:
     """A trained model and how it came about."""
@@ -33,15 +37,15 @@ class Fitted:
 def build(config: Config, sensors: tuple[Sensor, ...], rows: Rows) -> Vae:
     """The model for `rows`, at the probabilistic-PCA optimum with its mixture on the rows' own latents."""
     count = sum(not sensor.constant for sensor in sensors)
-    latents = config.latent_size or max(1, min(count - 1, 16 if count <= 32 else 32))
+    latents = config.latent_size or max(1, min(count - 1, 16 if count <= MANY else 32))
     width = config.width if config.width is not None else (128 if len(rows) < 2000 else 256)
-    wanted = config.components if config.components is not None else (300 if count <= 32 else 0)
+    wanted = config.components if config.components is not None else (300 if count <= MANY else 0)
     components = min(wanted, max(1, len(rows) // 10))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         fixed = config.fixed_scale(count)
         scale = DecoderScale(config.decoder_scale) if fixed is None else DecoderScale("fixed", fixed)
-        vae = Vae(Shape(count, latents, width, components), reach(rows), floor(sensors), scale)
+        vae = Vae(Shape(count, latents, width, components, tied=count <= MANY), reach(rows), floor(sensors), scale)
         ppca.plant(vae, rows.x, rows.observed)
         if isinstance(vae.prior, MixturePrior):
             some = rows.take(torch.randperm(len(rows))[:components])
@@ -51,7 +55,7 @@ def build(config: Config, sensors: tuple[Sensor, ...], rows: Rows) -> Vae:
 
 def most_steps(config: Config, sensors: int) -> int:
     """Gradient steps at most of a model of so many sensors that move."""
-    return config.steps if config.steps is not None else (16_000 if sensors <= 32 else 8_000)
+    return config.steps if config.steps is not None else (16_000 if sensors <= MANY else 8_000)
 
 
 def stages(config: Config, sensors: int, minutes: float | None, holes: bool) -> tuple[Stage, Stage]:

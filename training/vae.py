@@ -35,6 +35,8 @@ class Shape:
     latents: int
     width: int
     components: int
+    tied: bool
+    """Whether q(z|x) of complete rows has a full covariance; that of rows with missing sensors always does."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +83,8 @@ class Vae(nn.Module):
     def __init__(self, shape: Shape, reach: Reach, floor: Tensor, scale: DecoderScale) -> None:
         super().__init__()
         self.shape = shape
-        self.whole = Encoder(shape.sensors, shape.latents, shape.width, reach)
-        self.partial = Encoder(shape.sensors, shape.latents, shape.width or 128, reach)
+        self.whole = Encoder(shape.sensors, shape.latents, shape.width, reach, shape.tied)
+        self.partial = Encoder(shape.sensors, shape.latents, shape.width or 128, reach, tied=True)
         self.decode = Decoder(shape, floor, scale)
         learned_network = shape.width > 0 and scale.fixed is None
         self.background = Background(shape.sensors) if learned_network else None
@@ -97,7 +99,11 @@ class Vae(nn.Module):
 
     def start_partial(self) -> None:
         """Let the encoder of rows with missing sensors begin with what the other has learnt."""
-        self.partial.load_state_dict(self.whole.state_dict(), strict=False)  # a linear one has no hidden layers to give
+        theirs = dict(self.whole.named_parameters())  # a linear one has no hidden layers to give, another has no ties
+        with torch.no_grad():
+            for name, ours in self.partial.named_parameters():
+                if name in theirs:
+                    ours[: len(theirs[name])].copy_(theirs[name])
 
 
 def elbo(vae: Vae, posterior: Posterior, x: Tensor, observed: Tensor, noise: Tensor) -> Elbo:
