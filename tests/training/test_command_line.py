@@ -73,7 +73,14 @@ def command(*more: str) -> list[str]:
 
 def interrupt(desk: Path, how: signal.Signals) -> tuple[int, str]:
     """The command, sent `how` as soon as it has kept something: its exit code and what it said last."""
-    with subprocess.Popen(command(), cwd=desk, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as run:
+
+    def heed() -> None:
+        """A shell that runs the tests in the background has them, and so their children, ignore Ctrl-C."""
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    with subprocess.Popen(
+        command(), cwd=desk, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, preexec_fn=heed
+    ) as run:
         assert run.stderr is not None
         for _ in range(5):
             run.stderr.readline()
