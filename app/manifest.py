@@ -46,8 +46,8 @@ class Probe(Frozen):
     """How closely the graphs must reproduce the answers in `probe.npz`: |Δ| ≤ absolute + relative·size.
 
     Scores are in nats, and their size is what the row's score adds up, |kl| + Σ |per_sensor|; means and scales are in
-    units of the sensor's training scale, and their size is their own; of moments, which blend the network with the
-    background by the row's nats, it is that (or 1, if more) times 1 + those nats.
+    units of the sensor's training scale, and their size is their own; of kl, per_sensor and moments, which blend the
+    network with the background by the row's nats, it is that (or 1, if more) times 1 + those nats.
     """
 
     rows: Annotated[int, Field(ge=1)]

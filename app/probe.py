@@ -9,9 +9,10 @@ from app.array import Array
 from app.manifest import Probe
 
 IN_NATS = frozenset({"score", "kl", "per_sensor", "log_weight"})
-BLENDED = frozenset({"mean", "scale", "draw_mean", "draw_scale"})
-"""Moments of two models' mixture, whose shares are as exact as the row's nats are."""
-IN_SENSOR_UNITS = BLENDED | {"sample"}
+MOMENTS = frozenset({"mean", "scale", "draw_mean", "draw_scale"})
+IN_SENSOR_UNITS = MOMENTS | {"sample"}
+BLENDED = MOMENTS | {"kl", "per_sensor"}
+"""Of two models' mixture, by shares that are as exact as the row's nats are; the score hardly depends on the shares."""
 
 
 @dataclass(frozen=True)
