@@ -109,7 +109,9 @@ def _provenance(provenance: Provenance) -> Iterator[str]:
     yield f"versions     {_pairs(provenance.versions)}"
     yield f"config       {_pairs(provenance.config)}"
     for last in {point.stage: point for point in provenance.curve}.values():
-        yield f"training     {last.stage}: {last.validation_nats:.6g} standardised nats at step {last.step}, validation"
+        judged = last.validation_nats
+        told = f"{last.train_nats:.6g} on rows trained on" if judged is None else f"{judged:.6g} on validation rows"
+        yield f"training     {last.stage}: standardised nats {told} at step {last.step}"
 
 
 def _pairs(values: Mapping[Any, object]) -> str:

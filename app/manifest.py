@@ -128,10 +128,12 @@ class TrainingPoint(Frozen):
     """One evaluation during training: mean negative ELBO in nats of standardised sensors."""
 
     stage: str
-    """What was fitted: the density of rows as they are, or the encoder of rows with missing sensors."""
+    """What was fitted: the density of rows as they are, the same with the validation rows among them, or the encoder of
+    rows with missing sensors."""
     step: Count
     train_nats: Finite
-    validation_nats: Finite
+    validation_nats: Finite | None
+    """None where the validation rows were trained on."""
 
 
 class Provenance(Frozen):

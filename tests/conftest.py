@@ -11,12 +11,12 @@ from app.array import Array
 from app.bundle import Bundle
 from app.engine import Engine
 from app.manifest import Provenance
+from training.build import build
 from training.calibrate import HeldOut
 from training.config import Config
 from training.data import describe
 from training.export import Trained, export
 from training.standardise import standardise
-from training.train import build
 
 PLANT_NAMES = ("temperature", "pressure", "flow", "valve")
 PLANT_UNITS = ("°C", "mbar", "m³/h", None)

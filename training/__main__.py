@@ -10,6 +10,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from app import bundle, findings
@@ -26,7 +27,7 @@ from training.export import Trained, export, next_version
 from training.progress import Progress
 from training.report import report
 from training.standardise import standardise
-from training.train import build, stages, train
+from training.train import stages, train
 
 PACKAGES = ("torch", "onnx", "onnxscript", "numpy", "onnxruntime", "nelbo")
 
@@ -115,7 +116,8 @@ def _train(
 ) -> Trained | None:
     """The trained model, or None when Ctrl-C ended the run and its best is kept in the checkpoint."""
     parts = data.split(len(readings.x), config.seed, config.split)
-    sensors = data.describe(readings.x[parts.train], readings.names, readings.units)
+    fitted_to = parts.train if config.split == "time" else np.concatenate([parts.train, parts.validation])
+    sensors = data.describe(readings.x[fitted_to], readings.names, readings.units)
     if all(sensor.constant for sensor in sensors):
         raise TableError(
             f"{readings.file}: every sensor has one value only in the rows trained on; there is no density to fit"
@@ -125,8 +127,7 @@ def _train(
     steps = {stage.name: stage.steps for stage in stages(config, rows[0].x.shape[1], limits.minutes, holes=False)}
     try:
         with Progress(steps) as progress:
-            vae = build(config, sensors, rows[0])
-            fitted = train(config, vae, rows, limits, checkpoint, told.resume, progress.tell)
+            fitted = train(config, sensors, rows, limits, checkpoint, told.resume, progress.tell)
     except KeyboardInterrupt:
         print(
             f"nelbo-train: interrupted; the best so far is kept in {checkpoint.file}. Go on with the same command and "

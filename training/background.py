@@ -11,17 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from training.elbo import Elbo
-from training.gaussian import Gaussian, log
+from training.gaussian import Gaussian
+from training.student import DEGREES, LEAST_DISTANCE, nats_a_square, offsets, spread
 from training.subspace import Subspace
 from training.sums import total
 
-WEIGHT = 0.01
-"""The background's share of the mass."""
-DEGREES = 4
-"""Of freedom: few, yet the variance is finite."""
 MOST_LATENTS = 128
 """Up to one sensor more the covariance is full."""
-LEAST_DISTANCE = 1e-12
 SCALE_ROUNDS = 50
 """Of the fixed point that sets the scale; ten halve its error a thousand times."""
 
@@ -36,17 +32,18 @@ class Background(nn.Module):
     loading: Tensor
     mean: Tensor
     variance: Tensor
+    log_weight: Tensor
+    """ln of its share of the mass, [1]."""
     offset: Tensor
-    """What integrating u out adds, by the number of observed sensors, [D + 1] nats."""
 
-    def __init__(self, sensors: int) -> None:
+    def __init__(self, sensors: int, weight: float) -> None:
         super().__init__()
         self.latents = latents = min(max(1, sensors - 1), MOST_LATENTS)
         self.register_buffer("loading", torch.zeros(latents, sensors, dtype=torch.float64))
         self.register_buffer("mean", torch.zeros(sensors, dtype=torch.float64))
         self.register_buffer("variance", torch.ones(1, dtype=torch.float64))
-        half, observed = DEGREES / 2, torch.arange(sensors + 1, dtype=torch.float64) / 2
-        self.register_buffer("offset", math.lgamma(half) - torch.lgamma(half + observed) + observed * math.log(half))
+        self.register_buffer("log_weight", torch.full((1,), math.log(weight), dtype=torch.float64))
+        self.register_buffer("offset", offsets(sensors))
 
     def plant(self, rows: Tensor, observed: Tensor) -> None:
         """Fit it to standardised rows [n, D], 0 where not `observed`."""
@@ -78,12 +75,12 @@ class Background(nn.Module):
         """
         posterior = self.posterior(x)
         distance = self._distance(x, observed, posterior)
-        nats_a_square = self._nats_a_square(total(distance)[:, None], total(observed)[:, None])
+        nats = nats_a_square(total(distance)[:, None], total(observed)[:, None])
         at_rest, noise = posterior.variance @ self.loading.square().to(x.dtype), self.variance.to(x.dtype)
         own = 0.5 * observed * (at_rest / noise + noise.log() + math.log(2 * math.pi))
         sensors = x.shape[-1]
-        per_sensor = nats_a_square * distance[:, :sensors] + own
-        kl = total(nats_a_square * distance[:, sensors:]) + total(posterior.at_zero().kl_to_standard())
+        per_sensor = nats * distance[:, :sensors] + own
+        kl = total(nats * distance[:, sensors:]) + total(posterior.at_zero().kl_to_standard())
         return Elbo(per_sensor, kl + self._offset(observed))
 
     def predict(self, x: Tensor, observed: Tensor) -> Gaussian:
@@ -91,24 +88,25 @@ class Background(nn.Module):
         posterior = self.posterior(x)
         loading = self.loading.to(x.dtype)
         squares, count = total(self._distance(x, observed, posterior)), total(observed)
-        spread = (DEGREES + squares) / (DEGREES + count - 2)  # E[1/u | x]
-        variance = spread[:, None] * (posterior.variance @ loading.square() + self.variance.to(x.dtype))
+        variance = spread(squares, count)[:, None] * (posterior.variance @ loading.square() + self.variance.to(x.dtype))
         return Gaussian(self.mean.to(x.dtype) + posterior.mean @ loading, variance, variance.log())
 
-    def sample(self, latent_noise: Tensor, noise: Tensor, heaviness: Tensor) -> Tensor:
-        """Rows [n, D] from standard normal noise [n, L], [n, D] and [n, DEGREES]."""
+    @property
+    def noise_size(self) -> int:
+        """Columns of noise that a sample takes beside one for each sensor."""
+        return DEGREES + self.latents
+
+    def sample(self, noise: Tensor, own: Tensor) -> Tensor:
+        """Rows [n, D] from standard normal noise [n, noise_size] and [n, D]."""
+        heaviness, latent = noise.split([DEGREES, self.latents], dim=-1)
         u = total(heaviness.square()) / DEGREES
-        return self.mean + (latent_noise @ self.loading + self.variance.sqrt() * noise) / u.sqrt()[:, None]
+        drawn: Tensor = self.mean + (latent @ self.loading + self.variance.sqrt() * own) / u.sqrt()[:, None]
+        return drawn
 
     def _distance(self, x: Tensor, observed: Tensor, posterior: Gaussian) -> Tensor:
         """The parts of the squared Mahalanobis distance, [n, D + L]: of each sensor, then of each latent."""
         residual = observed * (x - self.mean.to(x.dtype) - posterior.mean @ self.loading.to(x.dtype))
         return torch.cat([residual.square() / self.variance.to(x.dtype), posterior.mean.square()], dim=-1)
-
-    def _nats_a_square(self, squares: Tensor, count: Tensor) -> Tensor:
-        """½(ν + D) ln(1 + δ²/ν) / δ² of δ² [n, 1] and D observed sensors [n, 1]."""
-        squares = squares.clamp(min=LEAST_DISTANCE)
-        return 0.5 * (DEGREES + count) * log(1 + squares / DEGREES) / squares
 
     def _offset(self, observed: Tensor) -> Tensor:
         return self.offset.to(observed.dtype)[total(observed).round().long()]

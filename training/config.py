@@ -29,17 +29,19 @@ class Config:
     seed: int = 0
     """Everything random follows from it."""
     steps: int | None = None
-    """Gradient steps at most; training ends earlier when the validation rows stop gaining. By default 16,000, or 8,000
-    above 32 sensors, where a network that is trained for longer explains what should alarm."""
+    """Gradient steps at most, half of them for rows with missing sensors; a stage ends earlier when the validation rows
+    stop gaining. By default 16,000, or 8,000 above 32 sensors, where a network that is trained for longer explains what
+    should alarm."""
     width: int | None = None
     """Units in each hidden layer, 0 for the linear model; by default 256, or 128 below 2000 rows."""
     latent_size: int | None = None
     """Latents; by default one fewer than the sensors, at most 16, or 32 above 32 sensors."""
     components: int | None = None
-    """Components of the learned mixture prior, 0 for the N(0, I) prior; by default 300, or 0 above 32 sensors, where
-    components lie too sparsely to say what is between them."""
-    decoder_scale: Literal["free", "per_sensor", "shared"] = "free"
-    """The decoder's scale: from the network, one constant a sensor, or one constant for all (in training scales)."""
+    """Components of the learned mixture prior, 0 for the N(0, I) prior; by default as many as held-out rows ask for, or
+    0 above 32 sensors, where components lie too sparsely to say what is between them."""
+    decoder_scale: Literal["free", "per_sensor", "shared"] | None = None
+    """The decoder's scale: from the network, one constant a sensor, or one constant for all (in training scales). By
+    default from the network, or one constant a sensor above 32 sensors."""
     kl_weight: float | None = None
     """Weight w of `mse + w·KL` (mean over D sensors, standardised): fixes the decoder's variance at w·D/2."""
 

@@ -16,7 +16,8 @@ class Evaluation:
     stage: str
     step: int
     train_nats: float
-    validation_nats: float
+    validation_nats: float | None
+    """None where every row is trained on."""
 
 
 @dataclass

@@ -1,6 +1,5 @@
 """The negative ELBO's parts, and how two models of one row share it."""
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -30,20 +29,25 @@ class Shared:
     share: Tensor
 
 
-def share(first: Elbo, second: Elbo, weight: float) -> Shared:
-    """−ln[(1 − w)·e^(−first) + w·e^(−second)], w being the second's `weight`; rows are [n, …].
+def share(first: Elbo, second: Elbo, log_weight: Tensor) -> Shared:
+    """−ln[(1 − w)·e^(−first) + w·e^(−second)], ln w being `log_weight` [1]; rows are [n, …].
 
     It is the ELBO of a mixture whose component c is latent too, with q(c|x) at its optimum, the softmax: every part is
     the mean of the two models' parts under q(c|x), and KL(q(c|x) ‖ p(c)) goes to the kl.
     """
-    log_weights = math.log1p(-weight), math.log(weight)
-    costs = [part.negative[:, None] - log_weight for part, log_weight in zip((first, second), log_weights, strict=True)]
+    log_weights = log_rest(log_weight), log_weight
+    costs = [part.negative[:, None] - log_of_all for part, log_of_all in zip((first, second), log_weights, strict=True)]
     least = torch.minimum(*costs)
     log_total = log(exp(least - costs[0]) + exp(least - costs[1]))
     log_shares = [least - cost - log_total for cost in costs]
     shares = [exp(log_share) for log_share in log_shares]
     per_sensor = shares[0] * first.per_sensor + shares[1] * second.per_sensor
     kl = torch.zeros_like(first.kl)
-    for part, mine, log_mine, log_weight in zip((first, second), shares, log_shares, log_weights, strict=True):
-        kl = kl + (mine * (part.kl[:, None] + log_mine - log_weight)).squeeze(-1)
+    for part, mine, log_mine, log_of_all in zip((first, second), shares, log_shares, log_weights, strict=True):
+        kl = kl + (mine * (part.kl[:, None] + log_mine - log_of_all)).squeeze(-1)
     return Shared(Elbo(per_sensor, kl), shares[1])
+
+
+def log_rest(log_weight: Tensor) -> Tensor:
+    """ln(1 − w) of ln w."""
+    return torch.log1p(-log_weight.exp())

@@ -27,7 +27,7 @@ class Reach:
     """
 
     limit: Tensor
-    typical: float
+    typical: Tensor
 
 
 class Encoder(nn.Module):
@@ -37,13 +37,14 @@ class Encoder(nn.Module):
     """
 
     limit: Tensor
+    typical: Tensor
     place: Tensor
     """Where each of the L² entries of `below` stands among the ties; the last stands for those that are 0."""
 
-    def __init__(self, sensors: int, latents: int, width: int, reach: Reach, tied: bool) -> None:
+    def __init__(self, sensors: int, latents: int, width: int, tied: bool) -> None:
         super().__init__()
-        self.register_buffer("limit", reach.limit.clone())
-        self.typical = reach.typical
+        self.register_buffer("limit", torch.full((sensors,), torch.inf))
+        self.register_buffer("typical", torch.ones(1))
         self.linear = nn.Parameter(torch.zeros(sensors, latents))
         self.offset = nn.Parameter(torch.zeros(latents))
         self.log_scale = nn.Parameter(torch.zeros(latents))
@@ -54,6 +55,11 @@ class Encoder(nn.Module):
         place = torch.full((latents, latents), len(rows))
         place[rows, columns] = torch.arange(len(rows))
         self.register_buffer("place", place.ravel())
+
+    def look(self, reach: Reach) -> None:
+        """Take how far out to look."""
+        self.limit.copy_(reach.limit)
+        self.typical.copy_(reach.typical)
 
     def forward(self, x: Tensor, observed: Tensor) -> Posterior:
         x = self.bounded(x, observed)
@@ -71,7 +77,8 @@ class Encoder(nn.Module):
 
     def bounded(self, x: Tensor, observed: Tensor) -> Tensor:
         """x within the encoder's reach, [n, D]; the identity on rows like those trained on."""
-        x = x * (self.typical / middle_extent(x * observed, self.limit).clamp(min=self.typical))
+        extent = middle_extent(x * observed, self.limit)
+        x = x * (self.typical / extent.maximum(self.typical))
         return torch.minimum(torch.maximum(x, -self.limit), self.limit) * observed
 
 

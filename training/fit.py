@@ -10,11 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from app.errors import NelboError
-from training.background import WEIGHT
 from training.descent import Descent, Evaluation
-from training.elbo import Elbo, share
 from training.posterior import Posterior
-from training.vae import Vae, draws_for, elbo, whitened_draws
+from training.vae import Vae, elbo, mix, network
 
 LEARNING_RATE = 3e-3
 AVERAGE = 0.999
@@ -22,7 +20,9 @@ WEIGHT_DECAY = 0.1
 EVALUATIONS = 40
 PATIENCE = 12
 """Evaluations without a gain on the validation rows after which a stage ends."""
-VALIDATION_ROWS = 4096
+VALIDATION_ROWS, VALIDATION_DRAWS = 2048, 4
+"""At most and for each: the same rows and draws at every evaluation, and every row its own, or their mean is biased."""
+AT_ONCE = 1024
 
 
 class TrainingError(NelboError):
@@ -41,6 +41,10 @@ class Rows:
 
     def take(self, index: Tensor) -> "Rows":
         return Rows(self.x[index], self.observed[index])
+
+    @staticmethod
+    def together(first: "Rows", second: "Rows") -> "Rows":
+        return Rows(torch.cat([first.x, second.x]), torch.cat([first.observed, second.observed]))
 
 
 @dataclass(frozen=True)
@@ -73,8 +77,10 @@ def start(vae: Vae, stage: Stage, seed: int) -> Descent:
     return Descent(vae, copy.deepcopy(vae), optimiser, torch.Generator().manual_seed(seed))
 
 
-def descend(descent: Descent, stage: Stage, train: Rows, validation: Rows, report: Callable[[Descent], None]) -> Vae:
-    """Run `stage` to its end and return the averaged model that did best on the validation rows.
+def descend(
+    descent: Descent, stage: Stage, train: Rows, validation: Rows | None, report: Callable[[Descent], None]
+) -> Vae:
+    """Run `stage` to its end and return the averaged model: the one that did best on the validation rows, or the last.
 
     `report` is told after every evaluation, and may keep the descent's state.
 
@@ -106,17 +112,19 @@ def descend(descent: Descent, stage: Stage, train: Rows, validation: Rows, repor
         descent.seconds = time.monotonic() - started
         descent.train_nats += (loss.item() - descent.train_nats) / min(descent.step, every)
         if descent.step % every == 0 or descent.step == stage.steps:
-            _evaluate(descent, stage, validation)
+            nats = None if validation is None else _evaluate(descent, stage, validation)
+            descent.curve.append(Evaluation(stage.name, descent.step, descent.train_nats, nats))
             report(descent)
     best = copy.deepcopy(descent.vae)
-    best.load_state_dict(descent.best or descent.average.state_dict())
+    chosen = descent.average.state_dict() if validation is None else descent.best or descent.average.state_dict()
+    best.load_state_dict(chosen)
     return best
 
 
 def _finished(descent: Descent, stage: Stage) -> bool:
     if descent.step >= stage.steps or _spent(descent, stage) >= 1:
         return True
-    nats = [point.validation_nats for point in descent.curve]
+    nats = [point.validation_nats for point in descent.curve if point.validation_nats is not None]
     return bool(nats) and len(nats) - 1 - nats.index(min(nats)) >= PATIENCE
 
 
@@ -135,36 +143,34 @@ def _average_in(descent: Descent) -> None:
     """An exponential moving average of the weights, shorter in the beginning."""
     keep = min(AVERAGE, descent.step / (descent.step + 10))
     with torch.no_grad():
-        for averaged, current in zip(descent.average.parameters(), descent.vae.parameters(), strict=True):
-            averaged.lerp_(current, 1 - keep)
+        torch._foreach_lerp_(list(descent.average.parameters()), list(descent.vae.parameters()), 1 - keep)
 
 
-def _evaluate(descent: Descent, stage: Stage, validation: Rows) -> None:
+def _evaluate(descent: Descent, stage: Stage, validation: Rows) -> float:
+    """The average's nats on the validation rows; it is kept where it is the best yet."""
     hidden = stage.hide(validation.observed, torch.Generator().manual_seed(0))
     nats = mean_nats(descent.average, stage, validation, hidden)
-    if all(nats < point.validation_nats for point in descent.curve):
+    if all(point.validation_nats is None or nats < point.validation_nats for point in descent.curve):
         descent.best = copy.deepcopy(descent.average.state_dict())
-    descent.curve.append(Evaluation(stage.name, descent.step, descent.train_nats, nats))
+    return nats
 
 
 @torch.no_grad()
 def mean_nats(vae: Vae, stage: Stage, rows: Rows, hidden: Tensor) -> float:
-    """What `stage` minimises, the background included: its mean over at most 4096 rows with whitened draws.
+    """What `stage` minimises, the experts included: its mean over some of the rows, in nats of standardised x.
 
-    In nats of standardised x; `hidden` [n, D] is 0 where a sensor is hidden.
+    `hidden` [n, D] is 0 where a sensor is hidden.
     """
-    latents = vae.shape.latents
-    noise = whitened_draws(draws_for(latents), latents, seed=0).float()
+    nats, generator = 0.0, torch.Generator().manual_seed(0)
     chosen = torch.linspace(0, len(rows) - 1, min(len(rows), VALIDATION_ROWS)).long()
-    nats = 0.0
-    for some in chosen.split(1024):
+    for some in chosen.split(AT_ONCE):
         whole = rows.take(some)
         observed = whole.observed * hidden[some]
         posterior = stage.encode(vae, whole.x, observed)
-        per_draw = elbo(vae, posterior, whole.x, observed, noise)
-        parts = Elbo(per_draw.per_sensor.mean(dim=1), per_draw.kl.mean(dim=1))
-        if vae.background is not None:
-            parts = share(parts, vae.background.elbo(whole.x * observed, observed), WEIGHT).elbo
+        half = torch.randn(len(some), VALIDATION_DRAWS // 2, vae.shape.latents, generator=generator)
+        noise = torch.cat([half, -half], dim=1)
+        parts = network(vae, posterior, whole.x, observed, noise)
+        parts = mix(parts, vae.experts, whole.x * observed, observed).elbo
         nats += (parts.negative + stage.also(vae, posterior, whole, noise).mean(dim=1)).double().sum().item()
     return nats / len(chosen)
 

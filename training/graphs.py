@@ -12,11 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from app.manifest import Sensor
-from training.background import WEIGHT
-from training.elbo import Elbo, Shared, share
 from training.hidden import Hidden
-from training.sums import mean_over_draws
-from training.vae import Vae, draws_for, elbo, whitened_draws
+from training.prior import FixedPrior
+from training.vae import Mixed, Vae, draws_for, mix, network, whitened_draws
 
 
 def in_double(vae: Vae) -> Vae:
@@ -44,6 +42,7 @@ class Graphs(nn.Module):
     def __init__(self, vae: Vae, sensors: tuple[Sensor, ...]) -> None:
         super().__init__()
         self.vae = in_double(vae)
+        self.experts = self.vae.experts
         self.latents = vae.shape.latents
         self.draws = draws_for(self.latents)
         rests = np.array([sensor.constant for sensor in sensors])
@@ -54,9 +53,13 @@ class Graphs(nn.Module):
         self.register_buffer("constant", torch.tensor(constant))
         self.register_buffer("order", torch.tensor(np.argsort(np.concatenate([active, constant]))))
         self.register_buffer("noise", whitened_draws(self.draws, self.latents, seed=0))
-        prior_mean, prior_scale = self.vae.prior.moments()
+        prior = self.vae.prior
+        assert not isinstance(prior, FixedPrior)
+        self.sample_prior = prior.sampler()
+        prior_mean, prior_scale = prior.moments()
         self.register_buffer("prior_mean", prior_mean.detach().clone())
         self.register_buffer("prior_scale", prior_scale.detach().clone())
+        self.vae.prior = prior.fixed()
 
     def standardised(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """x [n, D] with NaN where missing → (standardised with 0 there, observed as 1 and 0), both [n, D]."""
@@ -64,15 +67,10 @@ class Graphs(nn.Module):
         standardised = torch.where(missing, torch.zeros_like(x), (x - self.mean) / self.scale)
         return standardised, torch.where(missing, torch.zeros_like(x), torch.ones_like(x))
 
-    def network(self, x: Tensor, observed: Tensor) -> Elbo:
-        """The network's negative ELBO of standardised rows [n, A], the mean over its constant draws."""
-        per_draw = elbo(self.vae, self.vae.encode(x, observed), x, observed, self.noise)
-        return Elbo(mean_over_draws(per_draw.per_sensor), mean_over_draws(per_draw.kl[:, :, None])[:, 0])
-
-    def shared(self, x: Tensor, observed: Tensor) -> Shared:
-        """The network's and the background's negative ELBO as one."""
-        assert self.vae.background is not None
-        return share(self.network(x, observed), self.vae.background.elbo(x, observed), WEIGHT)
+    def mixed(self, x: Tensor, observed: Tensor) -> Mixed:
+        """The negative ELBO of the network and its experts as one."""
+        parts = network(self.vae, self.vae.encode(x, observed), x, observed, self.noise)
+        return mix(parts, self.experts, x, observed)
 
     def moving(self, x: Tensor) -> Tensor:
         """The columns in the density, [n, A]."""

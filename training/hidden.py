@@ -8,11 +8,18 @@ class Hidden(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, width: int) -> None:
         super().__init__()
-        last = nn.Linear(width, outputs)
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
-        self.layers = nn.Sequential(nn.Linear(inputs, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), last)
+        self.last = nn.Linear(width, outputs)
+        self.layers = nn.Sequential(nn.Linear(inputs, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
+        self.begin()
+
+    def begin(self) -> None:
+        """Draw the weights anew."""
+        for layer in self.layers:
+            if isinstance(layer, nn.Linear):
+                layer.reset_parameters()
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        answer: Tensor = self.layers(x.to(next(self.parameters()).dtype))
+        answer: Tensor = self.last(self.layers(x.to(self.last.weight.dtype)))
         return answer.to(x.dtype)

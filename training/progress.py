@@ -41,5 +41,6 @@ class Progress:
         if self._bars.disable:
             print(json.dumps(vars(evaluation)), file=sys.stderr, flush=True)
         else:
-            nats = f"{evaluation.validation_nats:.3f} nats (training {evaluation.train_nats:.3f})"
+            judged = evaluation.validation_nats
+            nats = f"{'' if judged is None else f'{judged:.3f} nats, '}training {evaluation.train_nats:.3f}"
             self._bars.update(self._tasks[evaluation.stage], completed=evaluation.step, nats=nats)

@@ -3,12 +3,10 @@
 Shapes: n rows, D sensors, A of them in the density, L latents, K draws.
 """
 
-import math
-
 import torch
 from torch import Tensor, nn
 
-from training.background import DEGREES, WEIGHT
+from training.elbo import log_rest
 from training.gaussian import Gaussian, exp
 from training.graphs import Graphs
 from training.sums import log_add_exp, mean_over_draws, total
@@ -45,35 +43,36 @@ class Reconstruct(nn.Module):
         decoded: Gaussian = g.vae.decode(g.vae.encode(active, seen).draw(g.noise))
         mean = mean_over_draws(decoded.mean)
         variance = mean_over_draws(decoded.variance + (decoded.mean - mean[:, None, :]).square())
-        if g.vae.background is not None:
-            share = g.shared(active, seen).share
-            mean, variance = blend(mean, variance, g.vae.background.predict(active, seen), share)
+        for expert, share in zip(g.experts, g.mixed(active, seen).shares, strict=True):
+            mean, variance = blend(mean, variance, expert.predict(active, seen), share)
         return in_units(g, mean, variance)
 
 
 class Sample(nn.Module):
     """Standard normal noise [n, M] → x [n, D] drawn from p(x): the prior, the decoder and its noise are all inside."""
 
-    edge: Tensor
+    edges: Tensor
+    """Normal quantiles beyond which a row is the expert's, [E + 1]; the last stands for none."""
 
     def __init__(self, graphs: Graphs) -> None:
         super().__init__()
         self.graphs = graphs
-        self.sample_prior = graphs.vae.prior.sampler()
-        self.latent_noise = self.sample_prior.noise_size
-        heavy = 0 if graphs.vae.background is None else graphs.vae.background.latents + DEGREES
-        self.parts = [1, self.latent_noise, len(graphs.active), heavy]
+        self.parts = [
+            graphs.sample_prior.noise_size,
+            len(graphs.active),
+            *(1 + expert.noise_size for expert in graphs.experts),
+        ]
         self.noise_size = sum(self.parts)
-        self.register_buffer("edge", torch.special.ndtri(torch.tensor([1 - WEIGHT], dtype=torch.float64)))
+        beyond = [torch.special.ndtri(-torch.expm1(expert.log_weight)) for expert in graphs.experts]
+        self.register_buffer("edges", torch.stack([*beyond, torch.full((1,), torch.inf, dtype=torch.float64)]))
 
     def forward(self, noise: Tensor) -> Tensor:
         g = self.graphs
-        which, latent, own, heavy = noise.split(self.parts, dim=-1)
-        decoded: Gaussian = g.vae.decode(self.sample_prior(latent))
+        latent, own, *others = noise.split(self.parts, dim=-1)
+        decoded: Gaussian = g.vae.decode(g.sample_prior(latent))
         active = decoded.mean + decoded.scale * own
-        if g.vae.background is not None:
-            drawn = g.vae.background.sample(heavy[:, DEGREES:], own, heavy[:, :DEGREES])
-            active = torch.where(which > self.edge, drawn, active)
+        for expert, edge, other in zip(g.experts, self.edges, others, strict=False):
+            active = torch.where(other[:, :1] > edge, expert.sample(other[:, 1:], own), active)
         at_rest = torch.zeros_like(noise[:, :1]).expand(-1, len(g.constant))
         return g.mean + g.scale * g.in_order(active, at_rest)
 
@@ -89,7 +88,7 @@ class Score(nn.Module):
         g = self.graphs
         standardised, observed = g.standardised(x)
         active, seen = g.moving(standardised), g.moving(observed)
-        parts = g.network(active, seen) if g.vae.background is None else g.shared(active, seen).elbo
+        parts = g.mixed(active, seen).elbo
         per_sensor = g.in_order(
             parts.per_sensor + seen * g.scale[g.active].log(), nats_at_rest(g, standardised, observed)
         )
@@ -102,7 +101,7 @@ class Importance(nn.Module):
 
     Each row of noise makes one draw z from q(z|x), the same for every row of x. log_weight is ln p(x, z) − ln q(z|x) in
     nats of raw x: the mean of its exponentials estimates p(x) without bias (Burda, Grosse & Salakhutdinov 2016). mean
-    and scale are what each draw says of every sensor. The background, whose posterior is known, is in every draw.
+    and scale are what each draw says of every sensor. The experts, whose posteriors are known, are in every draw.
     """
 
     def __init__(self, graphs: Graphs) -> None:
@@ -119,11 +118,12 @@ class Importance(nn.Module):
         log_weight = total(seen[:, None, :] * decoded.log_prob(active[:, None, :]))
         log_weight = log_weight + g.vae.prior.log_prob(z) - posterior.log_prob(noise)
         mean, variance = decoded.mean, decoded.variance
-        if g.vae.background is not None:
-            network, background = log_weight, -g.vae.background.elbo(active, seen).negative[:, None]
-            log_weight = log_add_exp(math.log1p(-WEIGHT) + network, math.log(WEIGHT) + background)
-            share = exp(math.log(WEIGHT) + background - log_weight)[:, :, None]
-            mean, variance = blend(mean, variance, g.vae.background.predict(active, seen).for_draws(), share)
+        for expert in g.experts:
+            others, own = log_rest(expert.log_weight) + log_weight, -expert.elbo(active, seen).negative[:, None]
+            own = expert.log_weight + own
+            log_weight = log_add_exp(others, own)
+            share = exp(own - log_weight)[:, :, None]
+            mean, variance = blend(mean, variance, expert.predict(active, seen).for_draws(), share)
         jacobian = total(seen * g.scale[g.active].log()) + total(nats_at_rest(g, standardised, observed))
         return log_weight - jacobian[:, None], *in_units(g, mean, variance)
 

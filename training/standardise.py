@@ -47,4 +47,4 @@ def floor(sensors: tuple[Sensor, ...]) -> Tensor:
 def reach(rows: Rows) -> Reach:
     """How far the encoder looks: beyond every value, and beyond every row's middle extent, that it is trained on."""
     limit = BEYOND * rows.x.abs().amax(dim=0).clamp(min=LEAST_LIMIT / BEYOND)
-    return Reach(limit, BEYOND * middle_extent(rows.x, limit).amax().item())
+    return Reach(limit, BEYOND * middle_extent(rows.x, limit).amax())

@@ -14,6 +14,7 @@ import torch
 from app.array import Array
 from app.engine import Engine
 from app.report import Suspect, Suspects, Threshold
+from training.build import MANY, build
 from training.calibrate import HeldOut
 from training.config import Config
 from training.data import Index, Readings, Split, describe
@@ -21,15 +22,15 @@ from training.fit import descend, start
 from training.graphs import Graphs
 from training.questions import Score
 from training.standardise import standardise
-from training.train import build, most_steps, stages
+from training.train import stages
 
 MOST = 20
 LARGEST_SHARE = 0.05
 """Of the table at most; in a small one fewer rows than MOST are the odd ones out."""
-STEPS, WIDTH, LATENTS = 300, 64, 16
+STEPS, WIDTH, LATENTS, COMPONENTS = 150, 64, 16, 32
 """The copy is at most this large and fitted for at most this long: seconds, where the model took minutes…"""
 SHARE_OF_STEPS = 0.1
-"""…and for at most this share of the model's steps."""
+"""…and for at most this share of the steps that the model's density may take."""
 STOP_BY = 256
 """Rows of its own half that the copy is stopped by."""
 AT_ONCE = 256
@@ -90,13 +91,16 @@ def _fit(x: Array, config: Config) -> Score:
     """A small copy of the model, fitted to the density of rows x [n, D]."""
     sensors = describe(x, [str(d) for d in range(x.shape[1])], [None] * x.shape[1])
     rows = standardise(x, sensors)
+    moving = rows.x.shape[1]
+    most = COMPONENTS if moving <= MANY else 0
     small = replace(
         config,
-        steps=min(STEPS, max(1, int(SHARE_OF_STEPS * most_steps(config, rows.x.shape[1])))),
         width=WIDTH if config.width is None else min(WIDTH, config.width),
-        latent_size=min(LATENTS, config.latent_size or LATENTS, max(1, rows.x.shape[1] - 1)),
+        latent_size=min(LATENTS, config.latent_size or LATENTS, max(1, moving - 1)),
+        components=most if config.components is None else min(COMPONENTS, config.components),
     )
-    density, _ = stages(small, rows.x.shape[1], None, holes=bool((rows.observed == 0).any()))
+    density, *_ = stages(small, moving, None, holes=bool((rows.observed == 0).any()))
+    density = replace(density, steps=min(STEPS, max(1, int(SHARE_OF_STEPS * density.steps))))
     some = rows.take(torch.linspace(0, len(rows) - 1, min(STOP_BY, len(rows))).long())
     vae = descend(start(build(small, sensors, rows), density, small.seed), density, rows, some, lambda descent: None)
     return Score(Graphs(vae, sensors)).eval()

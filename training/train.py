@@ -1,29 +1,32 @@
-"""One run: the model for a table, its two stages, and where each starts."""
+"""One run: three stages, and what passes from each to the next."""
 
+import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from app.manifest import Sensor
-from training import ppca
+from training.build import MANY, build, plant
 from training.checkpoint import Checkpoint
 from training.config import Config, Limits
 from training.descent import Descent, Evaluation
 from training.fit import Rows, Stage, descend, start
 from training.posterior import Posterior
-from training.prior import MixturePrior
-from training.standardise import floor, reach
-from training.vae import DecoderScale, Shape, Vae
+from training.stacking import weigh_neighbours
+from training.vae import Vae
 
-DENSITY, MISSING = "density", "missing"
-DENSITY_SHARE = 0.5
-"""Of the steps and the minutes; the rest teaches the encoder of rows with missing sensors."""
+DENSITY, REFIT, MISSING = "density", "refit", "missing"
+"""How many steps the density takes, found by the validation rows; the density anew in as many steps, with these rows
+among the others; and the encoder of rows with missing sensors."""
+DENSITY_SHARE, MISSING_SHARE = 0.25, 0.5
+"""Of the steps and of the minutes; the refit has as many as the density."""
+COVERING = 2.0
+"""Weight of covering what missing sensors leave open, beside the ELBO: bands are then wide enough at a looser score."""
 
-
-MANY = 32
-"""Sensors. Above it the simpler choice is the default: what adds density there takes it from telling faults apart."""
+Curve = tuple[Evaluation, ...]
 
 
 @dataclass(frozen=True)
@@ -31,26 +34,7 @@ class Fitted:
     """A trained model and how it came about."""
 
     vae: Vae
-    curve: tuple[Evaluation, ...]
-
-
-def build(config: Config, sensors: tuple[Sensor, ...], rows: Rows) -> Vae:
-    """The model for `rows`, at the probabilistic-PCA optimum with its mixture on the rows' own latents."""
-    count = sum(not sensor.constant for sensor in sensors)
-    latents = config.latent_size or max(1, min(count - 1, 16 if count <= MANY else 32))
-    width = config.width if config.width is not None else (128 if len(rows) < 2000 else 256)
-    wanted = config.components if config.components is not None else (300 if count <= MANY else 0)
-    components = min(wanted, max(1, len(rows) // 10))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        fixed = config.fixed_scale(count)
-        scale = DecoderScale(config.decoder_scale) if fixed is None else DecoderScale("fixed", fixed)
-        vae = Vae(Shape(count, latents, width, components, tied=count <= MANY), reach(rows), floor(sensors), scale)
-        ppca.plant(vae, rows.x, rows.observed)
-        if isinstance(vae.prior, MixturePrior):
-            some = rows.take(torch.randperm(len(rows))[:components])
-            vae.prior.start_at(vae.encode(some.x, some.observed).mean)
-    return vae
+    curve: Curve
 
 
 def most_steps(config: Config, sensors: int) -> int:
@@ -58,60 +42,119 @@ def most_steps(config: Config, sensors: int) -> int:
     return config.steps if config.steps is not None else (16_000 if sensors <= MANY else 8_000)
 
 
-def stages(config: Config, sensors: int, minutes: float | None, holes: bool) -> tuple[Stage, Stage]:
-    """First the density of rows as they are, then, with all else at rest, the encoder of rows with missing sensors.
+def stages(config: Config, sensors: int, minutes: float | None, holes: bool) -> tuple[Stage, Stage, Stage]:
+    """The density, the same with all rows, and then, with all else at rest, the encoder of rows with missing sensors.
 
-    `sensors` is how many move.
+    `sensors` is how many move; `holes` is whether some of the rows trained on miss a sensor.
     """
     steps = most_steps(config, sensors)
-    share = None if minutes is None else minutes * DENSITY_SHARE
-    rest = None if minutes is None else minutes * (1 - DENSITY_SHARE)
-    density = max(1, round(steps * DENSITY_SHARE))
+    some, most = (max(1, round(steps * share)) for share in (DENSITY_SHARE, MISSING_SHARE))
+    short, long = (None if minutes is None else minutes * share for share in (DENSITY_SHARE, MISSING_SHARE))
     encode = Vae.encode if holes else _encode_whole
-    return (
-        Stage(DENSITY, lambda vae: vae, encode, _nothing, _hide_nothing, density, share),
-        Stage(MISSING, lambda vae: vae.partial, _encode_partial, _cover, _hide_some, max(1, steps - density), rest),
-    )
+    density = Stage(DENSITY, lambda vae: vae, encode, _nothing, _hide_nothing, some, short)
+    missing = Stage(MISSING, lambda vae: vae.partial, _encode_partial, _cover, _hide_some, most, long)
+    return density, replace(density, name=REFIT), missing
+
+
+@dataclass(frozen=True)
+class Run:
+    """What all stages of a run have in common."""
+
+    seed: int
+    checkpoint: Checkpoint | None
+    report: Callable[[Evaluation], None]
+
+    def stage(
+        self,
+        begin: Fitted,
+        stage: Stage,
+        rows: Rows,
+        validation: Rows | None,
+        kept: dict[str, Any] | None,
+        best: dict[str, Tensor] | None = None,
+    ) -> Fitted:
+        """What `stage` makes of `begin`, its evaluations added; it goes on from where `kept` was taken, if given.
+
+        `best` is the model to fall back on where a refit is interrupted and not to go on.
+        """
+        descent = start(begin.vae, stage, self.seed)
+        if kept is not None:
+            descent.restore(kept)
+        else:
+            descent.earlier, descent.best = begin.curve, best or {}
+            self._keep(stage, descent)
+
+        def told(descent: Descent) -> None:
+            self._keep(stage, descent)
+            self.report(descent.curve[-1])
+
+        vae = descend(descent, stage, rows, validation, told)
+        return Fitted(vae, (*descent.earlier, *descent.curve))
+
+    def _keep(self, stage: Stage, descent: Descent) -> None:
+        if self.checkpoint is not None:
+            self.checkpoint.write(stage.name, descent)
 
 
 def train(
     config: Config,
-    vae: Vae,
+    sensors: tuple[Sensor, ...],
     parts: tuple[Rows, Rows],
     limits: Limits,
     checkpoint: Checkpoint | None,
     resume: bool,
     report: Callable[[Evaluation], None],
 ) -> Fitted:
-    """Run both stages on `parts` (training and validation rows), from `vae` or from where `checkpoint` stands."""
-    rows, validation = parts
+    """Fit a model to `parts` (training and validation rows), from the start or from where `checkpoint` stands."""
+    run = Run(config.seed, checkpoint, report)
     reached, kept = checkpoint.read() if checkpoint and resume else (DENSITY, None)
-    curve: tuple[Evaluation, ...] = ()
-    holes = bool((rows.observed == 0).any())
-    for stage in stages(config, vae.shape.sensors, limits.minutes, holes):
-        if stage.name == DENSITY and reached == MISSING:
-            continue
-        if stage.name == MISSING and not holes:
-            vae.start_partial()
-        descent = start(vae, stage, config.seed)
-        if kept is not None and stage.name == reached:
-            descent.restore(kept)
-        else:
-            descent.earlier = curve
-            _keep(checkpoint, stage, descent)
-
-        def told(descent: Descent, stage: Stage = stage) -> None:
-            _keep(checkpoint, stage, descent)
-            report(descent.curve[-1])
-
-        vae = descend(descent, stage, rows, validation, told)
-        curve = (*descent.earlier, *descent.curve)
-    return Fitted(vae, curve)
+    fitted = fit_density(config, sensors, parts, limits, run, reached, kept)
+    holes = any(bool((some.observed == 0).any()) for some in parts)
+    if not holes:
+        fitted.vae.start_partial()
+    *_, missing = stages(config, fitted.vae.shape.sensors, limits.minutes, holes)
+    return run.stage(fitted, missing, *parts, kept if reached == MISSING else None)
 
 
-def _keep(checkpoint: Checkpoint | None, stage: Stage, descent: Descent) -> None:
-    if checkpoint is not None:
-        checkpoint.write(stage.name, descent)
+def fit_density(
+    config: Config,
+    sensors: tuple[Sensor, ...],
+    parts: tuple[Rows, Rows],
+    limits: Limits,
+    run: Run,
+    reached: str = DENSITY,
+    kept: dict[str, Any] | None = None,
+) -> Fitted:
+    """The first two stages of `run`, or what is left of them where it has `reached` one and `kept` its state.
+
+    The model's encoder of rows with missing sensors is where it starts; what it says of complete rows is final. Of a
+    split in time order the validation rows stay out, since they also tell whether scores move.
+    """
+    rows, validation = parts
+    everything = Rows.together(rows, validation)
+    fitted = Fitted(build(config, sensors, rows), ())
+    holes = bool((everything.observed == 0).any())
+    density, refit, _ = stages(config, fitted.vae.shape.sensors, limits.minutes, holes)
+    if reached == DENSITY:
+        fitted = run.stage(fitted, density, rows, validation, kept)
+        weigh_neighbours(fitted.vae, validation)
+    if reached == REFIT:
+        assert kept is not None
+        fitted.vae.load_state_dict(kept["best"])
+        fitted = Fitted(fitted.vae, tuple(Evaluation(**point) for point in kept["earlier"]))
+    steps = _steps_found(fitted.curve)
+    if reached == MISSING or config.split == "time" or not steps or limits.minutes == 0:
+        return fitted
+    fresh = copy.deepcopy(fitted.vae)
+    plant(fresh, everything, config.seed)
+    again, state = replace(refit, steps=steps), kept if reached == REFIT else None
+    return run.stage(Fitted(fresh, fitted.curve), again, everything, None, state, fitted.vae.state_dict())
+
+
+def _steps_found(curve: Curve) -> int:
+    """The step at which the density's validation nats were least; 0 where they were never taken."""
+    judged = ((point.validation_nats, point.step) for point in curve if point.validation_nats is not None)
+    return min(judged, default=(0.0, 0))[1]
 
 
 def _encode_whole(vae: Vae, x: Tensor, observed: Tensor) -> Posterior:
@@ -129,14 +172,14 @@ def _nothing(vae: Vae, posterior: Posterior, rows: Rows, noise: Tensor) -> Tenso
 
 
 def _cover(vae: Vae, posterior: Posterior, rows: Rows, noise: Tensor) -> Tensor:
-    """−ln q(z|observed) of latents drawn given the whole row, [n, K].
+    """−ln q(z|observed) of latents drawn given the whole row, COVERING times, [n, K].
 
     The ELBO alone would let q(z|observed) settle on a part of what the missing sensors leave open. This is the forward
     KL from p(z|observed), as in the wake phase of Bornschein & Bengio (2015), and makes it cover all of that.
     """
     with torch.no_grad():
         z = vae.encode(rows.x, rows.observed).draw(noise)
-    return -posterior.log_prob_at(z)
+    return -COVERING * posterior.log_prob_at(z)
 
 
 def _hide_nothing(observed: Tensor, generator: torch.Generator) -> Tensor:

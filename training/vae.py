@@ -6,6 +6,7 @@ hidden layers their own (float32).
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,30 +14,35 @@ import torch
 from torch import Tensor, nn
 
 from training.background import Background
-from training.elbo import Elbo
-from training.encoder import Encoder, Reach
+from training.elbo import Elbo, share
+from training.encoder import Encoder
 from training.gaussian import VECTOR, Gaussian, exp, log
 from training.hidden import Hidden
+from training.neighbours import Neighbours
 from training.posterior import Posterior, choose
-from training.prior import MixturePrior, StandardPrior
-from training.sums import total
+from training.prior import FixedPrior, MixturePrior, StandardPrior
+from training.sums import mean_over_draws, total
 
-LOG_SCALE_RANGE = 4.0
-"""A decoder's scale moves within e^±4 around the sensor's own constant scale."""
+LOG_SCALE_RANGE = 1.0
+"""A decoder's scale moves within e^±1 around the sensor's own constant scale: far enough for the density, while a wider
+range explains rows that should alarm."""
 LATENT_REACH = 3.0
 """The decoder's hidden layers see z no further out than this many √L, where healthy rows lie near one √L."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What the parameters' shapes follow from; `components` 0 is the N(0, I) prior, `width` 0 the linear model."""
+    """What the parameters' shapes follow from; `width` 0 is the linear model."""
 
     sensors: int
     latents: int
     width: int
-    components: int
     tied: bool
     """Whether q(z|x) of complete rows has a full covariance; that of rows with missing sensors always does."""
+    kernels: int
+    """Of the neighbours; 0 where there are none."""
+    background: float
+    """The background's share of the mass."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,14 @@ class DecoderScale:
     """The network; a constant for each sensor; one for all, in training scales; or `fixed`."""
     fixed: float | None = None
     """In training scales: what a squared error plus a weighted KL amounts to (see Config.fixed_scale)."""
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """The ELBO of the network and its experts, and each expert's share [n, 1] in it and those before it."""
+
+    elbo: Elbo
+    shares: tuple[Tensor, ...]
 
 
 class Decoder(nn.Module):
@@ -78,19 +92,28 @@ class Decoder(nn.Module):
 
 
 class Vae(nn.Module):
-    """The whole model, with an encoder for rows with missing sensors and a background for rows like no other."""
+    """The whole model, with an encoder for rows with missing sensors, and densities in closed form to share rows with.
 
-    def __init__(self, shape: Shape, reach: Reach, floor: Tensor, scale: DecoderScale) -> None:
+    The background is for rows like no other, the neighbours for those that the network has too few rows to know.
+    """
+
+    def __init__(self, shape: Shape, floor: Tensor, scale: DecoderScale) -> None:
         super().__init__()
         self.shape = shape
-        self.whole = Encoder(shape.sensors, shape.latents, shape.width, reach, shape.tied)
-        self.partial = Encoder(shape.sensors, shape.latents, shape.width or 128, reach, tied=True)
+        self.whole = Encoder(shape.sensors, shape.latents, shape.width, shape.tied)
+        self.partial = Encoder(shape.sensors, shape.latents, shape.width or 128, tied=True)
         self.decode = Decoder(shape, floor, scale)
         learned_network = shape.width > 0 and scale.fixed is None
-        self.background = Background(shape.sensors) if learned_network else None
-        self.prior: StandardPrior | MixturePrior = (
-            MixturePrior(shape.components, shape.latents) if shape.components else StandardPrior(shape.latents)
-        )
+        self.background = Background(shape.sensors, shape.background) if learned_network else None
+        self.neighbours = Neighbours(shape.sensors, shape.kernels) if learned_network and shape.kernels else None
+        self.prior: StandardPrior | MixturePrior | FixedPrior = StandardPrior(shape.latents)
+
+    @property
+    def experts(self) -> tuple[Background | Neighbours, ...]:
+        """The densities in closed form that have a share in a row."""
+        weighted = self.neighbours is not None and bool(self.neighbours.log_weight > -math.inf)
+        candidates = (self.background, self.neighbours if weighted else None)
+        return tuple(expert for expert in candidates if expert is not None)
 
     def encode(self, x: Tensor, observed: Tensor) -> Posterior:
         """q(z|x) from the encoder that the row's pattern asks for."""
@@ -114,6 +137,22 @@ def elbo(vae: Vae, posterior: Posterior, x: Tensor, observed: Tensor, noise: Ten
     z = posterior.draw(noise)
     log_likelihood = vae.decode(z).log_prob(x[:, None, :])
     return Elbo(-observed[:, None, :] * log_likelihood, vae.prior.kl(posterior, z, noise))
+
+
+def network(vae: Vae, posterior: Posterior, x: Tensor, observed: Tensor, noise: Tensor) -> Elbo:
+    """The network's negative ELBO of standardised rows, the mean over draws: per_sensor [n, D] and kl [n]."""
+    per_draw = elbo(vae, posterior, x, observed, noise)
+    return Elbo(mean_over_draws(per_draw.per_sensor), mean_over_draws(per_draw.kl[:, :, None])[:, 0])
+
+
+def mix(parts: Elbo, experts: Iterable[Background | Neighbours], x: Tensor, observed: Tensor) -> Mixed:
+    """The network's negative ELBO of rows x [n, D] with each expert mixed in, one after the other."""
+    shares = []
+    for expert in experts:
+        shared = share(parts, expert.elbo(x, observed), expert.log_weight)
+        parts = shared.elbo
+        shares.append(shared.share)
+    return Mixed(parts, tuple(shares))
 
 
 def within_reach(z: Tensor) -> Tensor:

@@ -31,19 +31,22 @@ NAMED = 5
 
 def curve(points: Sequence[TrainingPoint], sensors: int) -> list[Verdict]:
     """Of the stage that fits the density of `sensors` sensors; none where there is no curve."""
-    density = [point for point in points if point.stage == DENSITY]
+    density = [
+        (point.validation_nats, point.train_nats, point.step)
+        for point in points
+        if point.stage == DENSITY and point.validation_nats is not None
+    ]
     if not density:
         return []
-    last, best = density[-1], min(density, key=lambda point: point.validation_nats)
-    before = [point.validation_nats for point in density if point.step <= 0.9 * last.step]
-    gain = min(before, default=best.validation_nats) - best.validation_nats
-    excess = best.validation_nats - best.train_nats
+    (nats, train_nats, _), last_step = min(density), density[-1][2]
+    gain = min((before for before, _, step in density if step <= 0.9 * last_step), default=nats) - nats
+    excess = nats - train_nats
     if gain > STILL_GAINING:
-        text = f"the last tenth of {last.step} steps still gained {gain:.3g} nats: try more steps"
+        text = f"the last tenth of {last_step} steps still gained {gain:.3g} nats: try more steps"
     elif excess > OVERFITTED * sensors:
         text = f"validation rows cost {excess:.3g} nats more than training rows: try more rows or a smaller width"
     else:
-        text = f"level after {last.step} steps, and validation rows cost about what training rows do"
+        text = f"level after {last_step} steps, and validation rows cost about what training rows do"
     return [Verdict(about="curve", good=gain <= STILL_GAINING and excess <= OVERFITTED * sensors, text=text)]
 
 

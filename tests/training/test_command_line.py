@@ -15,13 +15,13 @@ from app import bundle, report
 from app.engine import Engine
 from tests.conftest import plant_rows
 from training.__main__ import main
+from training.build import build
 from training.checkpoint import sole_run
-from training.config import Config, Limits
+from training.config import Config
 from training.data import describe
-from training.fit import TrainingError
+from training.fit import TrainingError, descend, start
 from training.standardise import standardise
-from training.train import build
-from training.train import train as fit_model
+from training.train import stages
 
 ARGUMENTS = ["plant.csv", "--name", "plant", "--config", "run.toml", "--threads", "1"]
 CONFIG = "steps = 1000\nwidth = 16\ncomponents = 5\n"
@@ -244,8 +244,10 @@ def test_a_loss_that_is_not_finite_exports_nothing(desk: Path) -> None:
     with torch.no_grad():
         vae.decode.offset[1] = torch.nan
 
+    density, *_ = stages(config, 3, None, holes=False)
+
     with pytest.raises(TrainingError, match=r"step 0 of stage 'density'.*parameter decode.offset"):
-        fit_model(config, vae, (rows, rows), Limits(None, 1), None, False, lambda evaluation: None)
+        descend(start(vae, density, seed=0), density, rows, rows, lambda descent: None)
 
 
 def test_a_plant_that_drifts_is_warned_of(

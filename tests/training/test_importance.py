@@ -6,14 +6,14 @@ import torch
 from torch import Tensor
 
 from app.array import Array
-from training.background import WEIGHT
+from training.build import BACKGROUND, build
 from training.config import Config
 from training.data import describe
 from training.fit import descend, start
 from training.graphs import Graphs
 from training.questions import Importance
 from training.standardise import standardise
-from training.train import build, stages
+from training.train import stages
 
 DRAWS = 5000
 
@@ -27,8 +27,8 @@ def graphs() -> Graphs:
     x += generator.standard_normal(x.shape) * [1.0, 0.04, 8.0]
     sensors = describe(x, ["a", "b", "c"], [None] * 3)
     rows = standardise(x, sensors)
-    config = Config(latent_size=2, components=5, width=32, steps=1000)
-    density, _ = stages(config, rows.x.shape[1], None, holes=False)
+    config = Config(latent_size=2, components=5, width=32, steps=2000)
+    density, *_ = stages(config, rows.x.shape[1], None, holes=False)
     torch.set_num_threads(1)
     vae = descend(start(build(config, sensors, rows), density, seed=0), density, rows, rows, lambda descent: None)
     return Graphs(vae, sensors)
@@ -48,7 +48,7 @@ def quadrature(graphs: Graphs, x: Array) -> Array:
     nats = []
     for row, theirs in zip(standardised, background, strict=True):
         network = torch.logsumexp(decoded.log_prob(row).sum(dim=-1)[0] + log_prior, dim=0) + log_area
-        nats.append(-torch.logaddexp(np.log1p(-WEIGHT) + network, np.log(WEIGHT) + theirs))
+        nats.append(-torch.logaddexp(np.log1p(-BACKGROUND) + network, np.log(BACKGROUND) + theirs))
     return (torch.stack(nats) + graphs.scale.log().sum()).numpy()
 
 

@@ -7,12 +7,13 @@ from app.array import Array
 from app.engine import Engine
 from benchmarks.missing_sensors import exact
 from tests.conftest import provenance
+from training.build import build
 from training.config import Config
 from training.data import describe
 from training.export import Trained, export
 from training.fit import descend, start
 from training.standardise import standardise
-from training.train import build, stages
+from training.train import stages
 
 SENSORS = 6
 
@@ -32,7 +33,7 @@ def engine(covariance: Array, tmp_path_factory: pytest.TempPathFactory) -> Engin
     sensors = describe(x, [f"s{d}" for d in range(SENSORS)], [None] * SENSORS)
     config = Config(width=0, components=0, latent_size=2, decoder_scale="shared")
     rows, validation = standardise(x[:7000], sensors), standardise(x[7000:], sensors)
-    _, missing = stages(config, rows.x.shape[1], None, holes=False)
+    *_, missing = stages(config, rows.x.shape[1], None, holes=False)
     vae = build(config, sensors, rows)
     vae.start_partial()
     vae = descend(start(vae, missing, seed=0), missing, rows, validation, lambda descent: None)

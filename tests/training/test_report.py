@@ -12,6 +12,7 @@ from app.engine import Engine
 from app.report import Report
 from tests.conftest import PLANT_NAMES, PLANT_UNITS, plant_rows, provenance
 from training import diagnostics
+from training.build import build
 from training.calibrate import HeldOut
 from training.config import Config
 from training.data import Readings, describe, split
@@ -19,7 +20,6 @@ from training.export import Trained, export
 from training.report import report
 from training.standardise import standardise
 from training.suspects import suspects
-from training.train import build
 from training.vae import Vae
 
 CONFIG = Config(width=0, components=0, latent_size=2, decoder_scale="shared", steps=100)

@@ -17,7 +17,7 @@ from training.graphs import Graphs
 from training.questions import Score
 from training.sensors import difficult
 from training.standardise import standardise
-from training.train import build, train
+from training.train import train
 
 ROWS = 1200
 
@@ -117,7 +117,7 @@ def fitted(x: Array, steps: int) -> Score:
     rows = standardise(x, sensors)
     config = Config(width=16, components=5, steps=steps)
     torch.set_num_threads(1)
-    run = train(config, build(config, sensors, rows), (rows, rows), Limits(None, 1), None, False, lambda point: None)
+    run = train(config, sensors, (rows, rows), Limits(None, 1), None, False, lambda point: None)
     return Score(Graphs(run.vae, sensors)).eval()
 
 
@@ -169,11 +169,11 @@ def test_a_row_out_of_this_world_to_stop_by_does_not_stop_training() -> None:
     config = Config(width=16, components=5, steps=120)
     torch.set_num_threads(1)
 
-    vae = build(config, sensors, rows)
-    curve = train(config, vae, (rows, stop_by), Limits(None, 1), None, False, lambda point: None).curve
+    curve = train(config, sensors, (rows, stop_by), Limits(None, 1), None, False, lambda point: None).curve
 
     told = [point.validation_nats for point in curve if point.stage == "density"]
-    assert np.isfinite([point.validation_nats for point in curve]).all()
+    judged = [point.validation_nats for point in curve if point.validation_nats is not None]
+    assert np.isfinite(judged).all()
     assert min(told) < told[0]
 
 

@@ -1,0 +1,33 @@
+"""Student's t of a few degrees of freedom in many dimensions: what a row far out costs, and which sensors it is from.
+
+The density of D dimensions at the squared distance δ² is that of a normal with its scale integrated out: ½(ν + D)
+ln(1 + δ²/ν) nats stand in the place of ½δ², and a part that depends on D alone is added (Lange, Little & Taylor 1989).
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from training.gaussian import log
+
+DEGREES = 4
+"""Of freedom, ν: few, yet the variance is finite."""
+LEAST_DISTANCE = 1e-12
+
+
+def nats_a_square(squares: Tensor, count: Tensor) -> Tensor:
+    """½(ν + D) ln(1 + δ²/ν) / δ² of δ² and D dimensions, which broadcast."""
+    squares = squares.clamp(min=LEAST_DISTANCE)
+    return 0.5 * (DEGREES + count) * log(1 + squares / DEGREES) / squares
+
+
+def offsets(sensors: int) -> Tensor:
+    """The part that depends on D alone, for D = 0 … sensors, in nats beyond that of a normal of the same scale."""
+    half, dimensions = DEGREES / 2, torch.arange(sensors + 1, dtype=torch.float64) / 2
+    return math.lgamma(half) - torch.lgamma(half + dimensions) + dimensions * math.log(half)
+
+
+def spread(squares: Tensor, count: Tensor) -> Tensor:
+    """E[1/u | x]: what the variance of the dimensions that are not seen is multiplied by, given δ² of D that are."""
+    return (DEGREES + squares) / (DEGREES + count - 2)
