@@ -91,7 +91,7 @@ def test_as_many_components_are_chosen_as_rows_call_for(three: Mixture) -> None:
 
     assert chosen(gaussian) == 1
     assert chosen(drawn(three, 4000)) in {2, 4, 8}
-    assert chosen(drawn(three, 60)) == 1
+    assert chosen(drawn(three, 15)) == 1
 
 
 def test_copies_and_latents_at_rest_do_not_stop_it() -> None:
