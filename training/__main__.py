@@ -29,6 +29,8 @@ from training.report import report
 from training.standardise import standardise
 from training.train import stages, train
 
+FEW_ROWS = 5000
+"""Below it batches are too small for threads to share: they would wait for each other, for long on a busy machine."""
 PACKAGES = ("torch", "onnx", "onnxscript", "numpy", "onnxruntime", "nelbo")
 
 
@@ -63,7 +65,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="from row to row, to tell alarms a day (default: by a column of dates and times that is left out)",
     )
-    parser.add_argument("--threads", type=int, help="of torch; the bytes depend on it (default: the cores, at most 4)")
+    parser.add_argument(
+        "--threads",
+        type=int,
+        help=f"of torch; the bytes depend on it (default: the cores, at most 4, or 1 below {FEW_ROWS} rows)",
+    )
     parser.add_argument("--resume", action="store_true", help="go on from where an interrupted run stands")
     parser.add_argument(
         "--only-if-better",
@@ -82,9 +88,10 @@ def _run(told: argparse.Namespace, command: str) -> int:
         raise SettingsError(f"--interval is {told.interval:g}; expected a positive number of seconds")
     config = read_config(told.config)
     config = replace(config, drop=(*config.drop, *told.drop))
-    limits = Limits(told.minutes, told.threads or min(4, len(os.sched_getaffinity(0))))
-    torch.set_num_threads(limits.threads)
     readings = data.read(told.data, drop=config.drop, columns=config.columns, units=config.units)
+    cores = 1 if len(readings.x) < FEW_ROWS else len(os.sched_getaffinity(0))
+    limits = Limits(told.minutes, told.threads or min(4, cores))
+    torch.set_num_threads(limits.threads)
     for note in readings.notes:
         print(note)
     desk = told.out / ".training" / told.name
