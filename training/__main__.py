@@ -86,6 +86,8 @@ def _run(told: argparse.Namespace, command: str) -> int:
         )
     if told.interval is not None and not 0 < told.interval < float("inf"):
         raise SettingsError(f"--interval is {told.interval:g}; expected a positive number of seconds")
+    if told.minutes is not None and not 0 <= told.minutes < float("inf"):
+        raise SettingsError(f"--minutes is {told.minutes:g}; expected 0 or a positive number of minutes")
     config = read_config(told.config)
     config = replace(config, drop=(*config.drop, *told.drop))
     readings = data.read(told.data, drop=config.drop, columns=config.columns, units=config.units)

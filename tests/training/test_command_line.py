@@ -271,6 +271,14 @@ def test_a_plant_that_drifts_is_warned_of(
     assert order.split == "time"
 
 
+@pytest.mark.parametrize("minutes", ["-1", "inf", "nan"])
+def test_minutes_that_are_no_time_are_refused(
+    desk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], minutes: str
+) -> None:
+    """0 exports what there is; less than that is no time."""
+    assert "--minutes is" in refused(desk, monkeypatch, capsys, "--minutes", minutes)
+
+
 @pytest.mark.parametrize("seconds", ["0", "-1", "inf", "nan"])
 def test_an_interval_that_is_no_time_is_refused(
     desk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], seconds: str
