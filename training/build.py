@@ -37,7 +37,7 @@ def build(config: Config, sensors: tuple[Sensor, ...], rows: Rows) -> Vae:
     components = _components(config, vae, rows)
     if components:
         vae.prior = MixturePrior(components, shape.latents)
-        plant(vae, rows, config.seed)
+        _plant_prior(vae.prior, vae, rows, config.seed)
     return vae
 
 
@@ -53,12 +53,16 @@ def plant(vae: Vae, rows: Rows, seed: int) -> None:
         encoder.look(seen)
     ppca.plant(vae, rows.x, rows.observed)
     if isinstance(vae.prior, MixturePrior):
-        latents = vae.encode(rows.x, rows.observed).mean.detach()
-        vae.prior.start_at(mixture.fit(latents, len(vae.prior.means), torch.Generator().manual_seed(seed)))
+        _plant_prior(vae.prior, vae, rows, seed)
     if vae.neighbours is not None:
         complete = _complete(rows)
         places = torch.linspace(0, len(complete) - 1, len(vae.neighbours.rows)).round().long()
         vae.neighbours.plant(rows.x[complete[places]].double())
+
+
+def _plant_prior(prior: MixturePrior, vae: Vae, rows: Rows, seed: int) -> None:
+    latents = vae.encode(rows.x, rows.observed).mean.detach()
+    prior.start_at(mixture.fit(latents, len(prior.means), torch.Generator().manual_seed(seed)))
 
 
 def _complete(rows: Rows) -> torch.Tensor:

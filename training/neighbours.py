@@ -16,7 +16,7 @@ from training.sums import log_sum_exp, total
 MOST_ROWS = 1024
 """Kernels at most; a multiple of `training.gaussian.VECTOR`."""
 WIDTHS = torch.logspace(-1.7, 0.2, 20, dtype=torch.float64)
-"""Of the kernels, in training scales; the one is taken under which the validation rows are likeliest."""
+"""Of the kernels, in training scales; the one is taken under which each row is likeliest given the others."""
 
 
 class Neighbours(nn.Module):
