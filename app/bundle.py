@@ -14,8 +14,10 @@ from pydantic import ValidationError
 from app.errors import BundleError
 from app.manifest import Manifest
 
-FORMAT = 2
-"""What is written; a reader reads the format before it too."""
+FORMAT = 3
+"""What is written."""
+READ = (2, 3)
+"""What is read: the format before it too."""
 MANIFEST = "manifest.json"
 SUMS = "SHA256SUMS"
 CALIBRATION = "calibration.npz"
@@ -23,9 +25,8 @@ PROBE = "probe.npz"
 REPORT = "report.json"
 ENCODE, RECONSTRUCT, SAMPLE, SCORE = "encode.onnx", "reconstruct.onnx", "sample.onnx", "score.onnx"
 IMPORTANCE = "importance.onnx"
-_FILES_OF_1 = frozenset({MANIFEST, CALIBRATION, PROBE, ENCODE, RECONSTRUCT, SAMPLE, SCORE})
-FILES_OF_FORMAT = {1: _FILES_OF_1, 2: _FILES_OF_1 | {IMPORTANCE, REPORT}}
-"""What a bundle of each format holds beside SHA256SUMS."""
+FILES = frozenset({MANIFEST, CALIBRATION, PROBE, REPORT, ENCODE, RECONSTRUCT, SAMPLE, SCORE, IMPORTANCE})
+"""What a bundle holds beside SHA256SUMS."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def read(path: Path) -> Bundle:
         if found != expected:
             raise BundleError(f"{file}: SHA-256 is {found}, {SUMS} says {expected}")
     manifest = _parse_manifest(path / MANIFEST)
-    if odd := sorted(present ^ FILES_OF_FORMAT[manifest.format]):
+    if odd := sorted(present ^ FILES):
         raise BundleError(f"{path}: {', '.join(odd)}: missing, or not part of format {manifest.format}")
     if (path.parent.name, path.name) != (manifest.name, str(manifest.version)):
         raise BundleError(
@@ -72,7 +73,7 @@ def read(path: Path) -> Bundle:
 def seal(path: Path, manifest: Manifest) -> None:
     """Write the manifest and then SHA256SUMS over every file, in the form that `sha256sum -c` reads."""
     (path / MANIFEST).write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    lines = [f"{sha256(path / name)}  {name}\n" for name in sorted(FILES_OF_FORMAT[manifest.format])]
+    lines = [f"{sha256(path / name)}  {name}\n" for name in sorted(FILES)]
     (path / SUMS).write_text("".join(lines), encoding="ascii")
 
 
@@ -95,9 +96,9 @@ def _parse_sums(sums: Path) -> dict[str, str]:
 def _parse_manifest(file: Path) -> Manifest:
     text = file.read_bytes()
     found = re.search(rb'"format"\s*:\s*(\d+)', text)
-    if found is None or int(found[1]) not in FILES_OF_FORMAT:
+    if found is None or int(found[1]) not in READ:
         said = "no format" if found is None else f"format {int(found[1])}"
-        raise BundleError(f"{file}: {said}; this nelbo reads formats {' and '.join(map(str, FILES_OF_FORMAT))}")
+        raise BundleError(f"{file}: {said}; this nelbo reads formats {' and '.join(map(str, READ))}")
     try:
         return Manifest.model_validate_json(text)
     except ValidationError as error:

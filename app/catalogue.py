@@ -24,7 +24,7 @@ class SensorInfo(Wire):
     resolution: float
     constant: bool
     usual_nats: Annotated[
-        float | None, Field(description="Its mean part of the score of held-out rows; null in bundles of format 1")
+        float | None, Field(description="Its mean part of a healthy row's score; null where not told")
     ]
 
 

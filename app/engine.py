@@ -11,20 +11,20 @@ from typing import Literal
 import numpy as np
 
 from app import bundle
-from app.array import Array
+from app.array import Array, Index
 from app.bundle import Bundle
-from app.errors import BundleError, NotInBundle
+from app.errors import BundleError
 from app.importance import Bound, Draws, Moments, bound, moments, resample
 from app.manifest import Manifest
-from app.noise import standard_normal, uniform, whitened
+from app.noise import evenly, standard_normal, uniform, whitened
 from app.probe import Answers, Proof
-from app.session import ANY, BATCH, Axes, Device, Graph, choose_device
+from app.session import ANY, BATCH, SMALL_BATCH, Axes, Device, Graph, batches, choose_device
 
 VECTOR = 4
 """onnxruntime's exp and log take this many values at a time: draws are run in multiples of it, for equal bits."""
 DRAWS_AT_ONCE = 4096
 """Rows × draws of one run."""
-CONDITIONAL_DRAWS = 128
+CONDITIONAL_DRAWS = 64
 """Draws that a missing sensor's moments are made of, or twice the latents where that is more."""
 RESAMPLED_DRAWS = 1024
 """Draws that rows with missing sensors are completed from."""
@@ -69,13 +69,12 @@ class Engine:
         self._reconstruct = graph(bundle.RECONSTRUCT, x, {"mean": [sensors], "scale": [sensors]})
         self._sample = graph(bundle.SAMPLE, {"noise": [noise]}, {"x": [sensors]})
         self._score = graph(bundle.SCORE, x, {"score": [], "kl": [], "per_sensor": [sensors]})
-        self._importance = None
-        if bundle.IMPORTANCE in bundle.FILES_OF_FORMAT[self.manifest.format]:
-            self._importance = graph(
-                bundle.IMPORTANCE,
-                {**x, "noise": [latents]},
-                {"log_weight": [ANY], "mean": [ANY, sensors], "scale": [ANY, sensors]},
-            )
+        self._draw_size = latents if self.manifest.format == 2 else 1 + latents
+        self._importance = graph(
+            bundle.IMPORTANCE,
+            {**x, "noise": [self._draw_size]},
+            {"log_weight": [ANY], "mean": [ANY, sensors], "scale": [ANY, sensors]},
+        )
         _prove(self, opened)
 
     def encode(self, x: Array) -> Encoding:
@@ -85,16 +84,15 @@ class Engine:
     def reconstruct(self, x: Array) -> Moments:
         """Predictive moments of every sensor given the row itself: x [n, D] with NaN where missing.
 
-        A row with missing sensors is answered by importance weights, where the bundle has their graph.
+        A row with missing sensors is answered by importance weights.
         """
-        if self._importance is None:
-            return Moments(*self._reconstruct(x))
         holed = np.isnan(x).any(axis=1)
         mean, scale = np.empty_like(x), np.empty_like(x)
         mean[~holed], scale[~holed] = self._reconstruct(x[~holed])
         places = np.flatnonzero(holed)
         latents = self.manifest.latent_size
-        for rows, draws in self.importance(x[holed], whitened(0, max(CONDITIONAL_DRAWS, 2 * latents), latents)):
+        count = max(CONDITIONAL_DRAWS, 2 * latents)
+        for rows, draws in self.importance(x[holed], self._draws(evenly(count), whitened(0, count, latents))):
             given = moments(draws)
             mean[places[rows]], scale[places[rows]] = given.mean, given.scale
         return Moments(mean, scale)
@@ -125,30 +123,22 @@ class Engine:
         """The negative ELBO of raw rows x [n, D], over the observed sensors; NaN is a missing sensor."""
         return Scores(*self._score(x))
 
-    def importance(self, x: Array, noise: Array) -> Iterator[tuple[slice, Draws]]:
-        """What the posterior draws made by noise [K, L] say of rows x [n, D], a few rows at a time, with their place.
+    def importance(self, x: Array, noise: Array) -> Iterator[tuple[Index, Draws]]:
+        """What the posterior draws made by noise [K, …] say of rows x [n, D], a few rows at a time, with their numbers.
 
-        Raises:
-            NotInBundle: the bundle has no graph for it.
+        The noise is what the bundle's format says: a uniform number and a standard normal one for each latent.
         """
-        if self._importance is None:
-            raise NotInBundle("not-in-this-bundle", "This bundle's format has no importance graph.")
         count = len(noise)
         padded = np.concatenate([noise, np.zeros((-count % VECTOR, noise.shape[1]))])
-        at_once = max(1, DRAWS_AT_ONCE // len(padded))
-        for start in range(0, len(x), at_once):
-            log_weight, mean, scale = self._importance.run(x[start : start + at_once], padded)
-            draws = Draws(log_weight[:, :count], mean[:, :count], scale[:, :count])
-            yield slice(start, start + len(log_weight)), draws
+        for some in batches(x, max(1, min(SMALL_BATCH, DRAWS_AT_ONCE // len(padded)))):
+            log_weight, mean, scale = self._importance.run(x[some], padded)
+            yield some, Draws(log_weight[:, :count], mean[:, :count], scale[:, :count])
 
     def bound(self, x: Array, draws: int, seed: int) -> Bound:
-        """The importance-weighted bound of rows x [n, D] with the first `draws` that `seed` makes.
-
-        Raises:
-            NotInBundle: the bundle has no graph for it.
-        """
+        """The importance-weighted bound of rows x [n, D] with the first `draws` that `seed` makes."""
         value, error = np.empty(len(x)), np.empty(len(x))
-        noise = standard_normal(seed, max(2, draws), self.manifest.latent_size)  # an error takes two
+        count = max(2, draws)  # an error takes two
+        noise = self._draws(uniform(seed, count), standard_normal(seed, count, self.manifest.latent_size))
         for rows, drawn in self.importance(x, noise):
             part = bound(drawn.log_weight, draws)
             value[rows], error[rows] = part.value, part.error
@@ -156,21 +146,19 @@ class Engine:
         return Bound(np.where(nothing, 0.0, value), np.where(nothing, 0.0, error))
 
     def complete(self, given: Array, count: int, seed: int) -> Array:
-        """`count` rows [count, D] like given [1, D], its missing sensors drawn given the others.
-
-        Raises:
-            NotInBundle: the bundle has no graph for it.
-        """
+        """`count` rows [count, D] like given [1, D], its missing sensors drawn given the others."""
         noise = standard_normal(seed, max(count, RESAMPLED_DRAWS), self.manifest.latent_size + given.shape[1])
         latent, own = np.split(noise, [self.manifest.latent_size], axis=1)
-        ((_, draws),) = self.importance(given, latent[:RESAMPLED_DRAWS])
+        own[:, [sensor.constant for sensor in self.manifest.sensors]] = 0  # it is where it rests
+        first = self._draws(evenly(RESAMPLED_DRAWS), latent[:RESAMPLED_DRAWS])
+        ((_, draws),) = self.importance(given, first)
         return np.where(np.isnan(given), resample(draws, uniform(seed, count), own[:count]), given)
 
     def answers(self, x: Array, noise: Array, draws: Array) -> Answers:
         """What every graph says of rows x [n, D], noise [n, M] and draws [K, L], to compare with a proof."""
         encoding, scores = self.encode(x), self.score(x)
         mean, scale = self._reconstruct(x)
-        weighted = [] if self._importance is None else [drawn for _, drawn in self.importance(x, draws)]
+        weighted = self._weigh(x, draws)
         return Answers(
             latent_mean=encoding.mean,
             latent_scale=encoding.scale,
@@ -180,14 +168,23 @@ class Engine:
             score=scores.score,
             kl=scores.kl,
             per_sensor=scores.per_sensor,
-            log_weight=_joined([drawn.log_weight for drawn in weighted]),
-            draw_mean=_joined([drawn.mean for drawn in weighted]),
-            draw_scale=_joined([drawn.scale for drawn in weighted]),
+            log_weight=weighted.log_weight,
+            draw_mean=weighted.mean,
+            draw_scale=weighted.scale,
         )
 
+    def _weigh(self, x: Array, noise: Array) -> Draws:
+        """`importance` of all rows at once."""
+        count, sensors = len(noise), x.shape[1]
+        log_weight = np.empty((len(x), count))
+        mean, scale = np.empty((2, len(x), count, sensors))
+        for rows, drawn in self.importance(x, noise):
+            log_weight[rows], mean[rows], scale[rows] = drawn.log_weight, drawn.mean, drawn.scale
+        return Draws(log_weight, mean, scale)
 
-def _joined(parts: list[Array]) -> Array | None:
-    return np.concatenate(parts) if parts else None
+    def _draws(self, uniform: Array, normal: Array) -> Array:
+        """Noise as the bundle's importance graph takes it; that of format 2 had no use for the uniform numbers [K]."""
+        return np.column_stack([uniform, normal])[:, -self._draw_size :]
 
 
 def _prove(engine: Engine, opened: Bundle) -> None:

@@ -10,7 +10,6 @@ NelboError
     ├── UnsupportedMedia     a media type or coding that is not read
     ├── BodyTooLarge         more bytes than the limit
     ├── InvalidContent       readable, but not a question this model can be asked
-    ├── NotInBundle          a question that this bundle cannot answer
     └── UnknownResource      no such model or version
 """
 
@@ -72,10 +71,6 @@ class BodyTooLarge(RequestError):
 
 class InvalidContent(RequestError):
     """The body can be read, but is not a question this model can be asked."""
-
-
-class NotInBundle(RequestError):
-    """The bundle holds no graph that answers this question."""
 
 
 class UnknownResource(RequestError):

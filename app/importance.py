@@ -1,7 +1,7 @@
 """Importance weights: a tighter bound, and what missing sensors read given the others.
 
-Each of K draws z from q(z|x) has the weight w = p(x, z) / q(z|x), whose mean estimates p(x) without bias. Shapes: n
-rows, D sensors, L latents.
+Each of K draws z from a proposal r(z|x) has the weight w = p(x, z) / r(z|x), whose mean estimates p(x) without bias.
+Shapes: n rows, D sensors, L latents.
 """
 
 from dataclasses import dataclass

@@ -20,7 +20,6 @@ from app.errors import (
     InvalidContent,
     MalformedBody,
     NelboError,
-    NotInBundle,
     RequestError,
     SettingsError,
     UnknownResource,
@@ -36,7 +35,6 @@ from app.settings import Settings
 STATUS: dict[type[RequestError], int] = {
     MalformedBody: 400,
     UnknownResource: 404,
-    NotInBundle: 409,
     BodyTooLarge: 413,
     UnsupportedMedia: 415,
     InvalidContent: 422,

@@ -39,7 +39,7 @@ class Sensor(Frozen):
     constant: bool
     """True where training saw one value only, up to rounding: outside the density then (see models/README.md)."""
     usual_nats: Finite | None = None
-    """Mean of the sensor's part of the score over the held-out rows that have it; null in format 1."""
+    """Mean of the sensor's part of the score over the held-out rows that have it; null where it was not told."""
 
 
 class Probe(Frozen):
@@ -159,7 +159,7 @@ class Manifest(Frozen):
     """What `manifest.json` says."""
 
     format: int
-    """The format's number, a key of FILES_OF_FORMAT."""
+    """The format's number, one that is read."""
     name: Name
     version: Annotated[int, Field(ge=1)]
     sensors: Annotated[tuple[Sensor, ...], Field(min_length=1)]

@@ -31,6 +31,12 @@ def uniform(seed: int, rows: int) -> Array:
     return np.random.Generator(philox).random(rows)
 
 
+def evenly(count: int) -> Array:
+    """`count` numbers in (0, 1) that every prefix spreads evenly, [count]: multiples of the golden ratio, modulo 1."""
+    numbers: Array = (np.arange(1, count + 1) * (5**0.5 - 1) / 2) % 1
+    return numbers
+
+
 def whitened(seed: int, rows: int, width: int) -> Array:
     """Standard normal noise with mean 0 and covariance I exactly, [rows, width]: antithetic pairs, then whitened.
 

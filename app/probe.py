@@ -27,19 +27,18 @@ class Answers:
     score: Array
     kl: Array
     per_sensor: Array
-    log_weight: Array | None = None
-    """None, as the two below, where the format has no importance graph."""
-    draw_mean: Array | None = None
-    draw_scale: Array | None = None
+    log_weight: Array
+    draw_mean: Array
+    draw_scale: Array
 
     def worst(self, expected: "Answers", sensor_scale: Array, tolerance: Probe) -> tuple[str, float]:
         """The answer that is furthest off, and by how much beyond the tolerance; above 0, or NaN, it does not hold."""
         # a sum is as exact as its parts are large: the size of a row's nats is what its score adds up
         nats = np.abs(expected.kl) + np.abs(expected.per_sensor).sum(axis=1)
         excess = {}
-        for name, wanted in expected.given().items():
+        for name, wanted in vars(expected).items():
             unit = sensor_scale if name in IN_SENSOR_UNITS else 1.0
-            found, wanted = self.given()[name] / unit, wanted / unit
+            found, wanted = getattr(self, name) / unit, wanted / unit
             size = np.abs(wanted)
             of_row = nats.reshape(-1, *(1,) * (wanted.ndim - 1))
             if name in IN_NATS:
@@ -52,10 +51,6 @@ class Answers:
         worst = max(excess, key=lambda key: np.inf if np.isnan(excess[key]) else excess[key])
         return worst, excess[worst]
 
-    def given(self) -> dict[str, Array]:
-        """The answers there are, by name."""
-        return {name: value for name, value in vars(self).items() if value is not None}
-
 
 @dataclass(frozen=True)
 class Proof:
@@ -66,17 +61,16 @@ class Proof:
     noise: Array
     """[n, M], standard normal."""
     draws: Array
-    """[K, L], standard normal; none in format 1."""
+    """[K, 1 + L]: a uniform number and standard normals; in format 2 the normals only."""
     answers: Answers
 
     def write(self, file: Path) -> None:
         """As probe.npz, without pickles."""
-        np.savez(file, allow_pickle=False, x=self.x, noise=self.noise, draws=self.draws, **self.answers.given())
+        np.savez(file, allow_pickle=False, x=self.x, noise=self.noise, draws=self.draws, **vars(self.answers))
 
     @staticmethod
     def read(file: Path) -> "Proof":
         """From probe.npz."""
         with np.load(file, allow_pickle=False) as stored:
-            answers = Answers(**{field.name: stored[field.name] for field in fields(Answers) if field.name in stored})
-            draws = stored["draws"] if "draws" in stored else np.empty((0, 0))
-            return Proof(stored["x"], stored["noise"], draws, answers)
+            answers = Answers(**{field.name: stored[field.name] for field in fields(Answers)})
+            return Proof(stored["x"], stored["noise"], stored["draws"], answers)

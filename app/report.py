@@ -120,7 +120,7 @@ class SensorFit(Frozen):
 class Verdict(Frozen):
     """One diagnostic in plain words."""
 
-    about: Literal["curve", "sensors", "rows", "latents", "floor", "gap", "bands"]
+    about: Literal["run", "curve", "sensors", "rows", "latents", "floor", "gap", "bands"]
     good: bool
     text: str
     """What was found and, where it is not good, what to try."""
@@ -145,14 +145,12 @@ def write(report: Report, folder: Path) -> None:
 
 
 def read(opened: Bundle) -> Report:
-    """The bundle's report; one that says nothing where the bundle's format has none.
+    """The bundle's report.
 
     Raises:
         BundleError: the report does not read.
     """
     file = opened.path / REPORT
-    if opened.manifest.format < 2:
-        return Report()
     try:
         return Report.model_validate_json(file.read_bytes())
     except ValidationError as error:

@@ -62,7 +62,7 @@ class ScoreRequest(Wire):
         default=MISSING, description="Tell where the score comes from and what was expected."
     )
     bound: BoundOptions | MISSING = Field(
-        default=MISSING, description="Bound -ln p(x) more tightly by importance weights; needs a bundle of format 2."
+        default=MISSING, description="Bound -ln p(x) more tightly by importance weights."
     )
     fdr: Annotated[
         float | MISSING,
@@ -79,7 +79,7 @@ class SampleRequest(Wire):
     )
     given: Row | MISSING = Field(
         default=MISSING,
-        description="A row to condition on: its nulls are drawn given the rest; needs a bundle of format 2.",
+        description="A row to condition on: its nulls are drawn given the rest.",
     )
 
 

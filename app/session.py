@@ -1,12 +1,13 @@
 """One onnxruntime session: a graph opened on a device, its signature checked."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import onnxruntime as ort
 
-from app.array import Array
+from app.array import Array, Index
 from app.errors import BundleError, DeviceError
 
 Device = Literal["cpu", "cuda"]
@@ -16,7 +17,10 @@ ANY = -1
 """An axis of any length."""
 
 BATCH = 256
-"""Rows a session runs at once: it bounds memory, and no row's bits depend on where the cuts fall."""
+"""Rows that a session runs at once at most: it bounds memory, and no row's bits depend on where the cuts fall."""
+
+SMALL_BATCH = 32
+"""The same where every row has a matrix for each component of a mixture: in rows with missing sensors."""
 
 
 class Graph:
@@ -47,12 +51,25 @@ class Graph:
         return answers
 
     def __call__(self, rows: Array) -> list[Array]:
-        """The outputs for any number of rows, at most BATCH of them in one run."""
+        """The outputs for any number of rows, in batches."""
         results = [np.empty((len(rows), *axes)) for axes in self._outputs.values()]
-        for start in range(0, len(rows), BATCH):
-            for result, part in zip(results, self.run(rows[start : start + BATCH]), strict=True):
-                result[start : start + len(part)] = part
+        for some in batches(rows, BATCH):
+            for result, part in zip(results, self.run(rows[some]), strict=True):
+                result[some] = part
         return results
+
+
+def batches(rows: Array, most: int) -> Iterator[Index]:
+    """The numbers of all `rows` [n, D], at most so many at a time: complete rows, then others pattern by pattern.
+
+    What the graphs work out for a pattern of missing sensors they do once a run.
+    """
+    missing = np.isnan(rows)
+    holed = missing.any(axis=1)
+    complete, others = np.flatnonzero(~holed), np.flatnonzero(holed)
+    others = others[np.lexsort(missing[others].T)]
+    for numbers, at_once in ((complete, most), (others, min(most, SMALL_BATCH))):
+        yield from (numbers[start : start + at_once] for start in range(0, len(numbers), at_once))
 
 
 def choose_device(wanted: Literal["auto", "cpu", "cuda"], graph: Path) -> Device:

@@ -61,7 +61,7 @@ def main(chosen: list[str]) -> None:
 
 
 def _table(table: ServerTable) -> dict[str, Right]:
-    model = fit(table.train, Config(), holes=True)
+    model = fit(table.train, Config())
     explanations = {**_of_nelbo(model.engine), **_of_a_gaussian(table.train)}
     segments, sensors = table.segments, table.train.shape[1]
     found = {name: sum((judge(table, s, explain) for s in segments), NEVER) for name, explain in explanations.items()}

@@ -32,7 +32,7 @@ def main() -> None:
     names = file.open(encoding="utf-8").readline().strip().split(",")
     x = np.loadtxt(file, delimiter=",", skiprows=1)
     year = dict(zip(YEARS, np.split(x, np.cumsum(list(YEARS.values()))[:-1]), strict=True))
-    nelbo = fit(np.concatenate([year[2011], year[2012]]), Config(split="time"), holes=True)
+    nelbo = fit(np.concatenate([year[2011], year[2012]]), Config(split="time"))
     print(f"fitted in {nelbo.seconds / 60:.1f} minutes; what nelbo-train tells:")
     for line in calibration_lines(nelbo.engine.manifest.calibration):
         print(f"  {line}")

@@ -18,7 +18,7 @@ from training.data import describe, split
 from training.descent import Evaluation
 from training.export import Trained, export
 from training.standardise import standardise
-from training.train import Run, fit_density, train
+from training.train import train
 from training.vae import Vae
 
 
@@ -39,11 +39,8 @@ class Fit:
     steps: int
 
 
-def fit(x: Array, config: Config, held_out: Array | None = None, *, holes: bool = False) -> Fit:
-    """Fit to rows x [n, D], split as nelbo-train does or, with `held_out` given, without any to calibrate with.
-
-    Without `holes` only complete rows may be asked: the encoder of others, which they never meet, is not trained.
-    """
+def fit(x: Array, config: Config, held_out: Array | None = None) -> Fit:
+    """Fit to rows x [n, D], split as nelbo-train does or, with `held_out` given, without any to calibrate with."""
     if held_out is None:
         parts = split(len(x), config.seed, config.split)
         train_x, validation_x, held_out = x[parts.train], x[parts.validation], x[parts.calibration]
@@ -56,10 +53,7 @@ def fit(x: Array, config: Config, held_out: Array | None = None, *, holes: bool 
     limits = Limits(None, len(os.sched_getaffinity(0)))
     torch.set_num_threads(limits.threads)
     started = time.monotonic()
-    if holes:
-        fitted = train(config, sensors, rows, limits, None, False, _untold)
-    else:
-        fitted = fit_density(config, sensors, rows, limits, Run(config.seed, None, _untold))
+    fitted = train(config, sensors, rows, limits, None, False, _untold)
     seconds = time.monotonic() - started
     provenance = Provenance(
         data="benchmark",

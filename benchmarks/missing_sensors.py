@@ -33,7 +33,7 @@ def main() -> None:
         f"{'imputation, conditional scales':>30} {'coverage of 90 %':>16}"
     )
     for name, config in (("linear", linear), ("default", Config())):
-        engine = fit(x[:TRAIN_ROWS], config, holes=True).engine
+        engine = fit(x[:TRAIN_ROWS], config).engine
         _line(name, engine, x[TRAIN_ROWS:][kept], holed[kept], covariance)
 
 

@@ -32,7 +32,7 @@ from training.config import Config
 from training.data import describe
 from training.fit import Rows, descend, start
 from training.standardise import standardise
-from training.train import stages
+from training.train import density_stage
 from training.vae import Vae, mix, network
 
 WIDTH, LATENTS, BATCH = 256, 10, 512
@@ -147,13 +147,13 @@ def plain(table: Table, seed: int, steps: int = STEPS) -> Run:
 
 
 def nelbo(table: Table, seed: int, steps: int | None = None) -> Run:
-    """nelbo-train's first stage, which fits the density; `steps` are those of all stages, its own where not given."""
+    """nelbo-train's first stage; `steps` are those of both stages, its own where not given."""
     config = Config(seed=seed, steps=steps)
     kept: list[tuple[float, Vae]] = []
     started = monotonic()
     vae = build(config, table.sensors, table.train)
-    density, *_ = stages(config, vae.shape.sensors, None, holes=False)
-    descent = start(vae, density, seed)
+    density = density_stage(config, vae.shape.sensors, None)
+    descent = start(vae, seed)
     begun = monotonic()
     descend(descent, density, table.train, table.held_out, lambda d: kept.append((monotonic(), deepcopy(d.average))))
     rate = descent.step * BATCH / (monotonic() - begun)
@@ -165,7 +165,7 @@ def nelbo(table: Table, seed: int, steps: int | None = None) -> Run:
 def _nats(vae: Vae, rows: Rows) -> float:
     """nelbo's mean score of complete rows, in nats of standardised ones."""
     noise = torch.randn(len(rows), DRAWS, vae.shape.latents, generator=torch.Generator().manual_seed(0))
-    parts = network(vae, vae.whole(rows.x, rows.observed), rows.x, rows.observed, noise)
+    parts = network(vae, vae.encode(rows.x, rows.observed), rows.x, rows.observed, noise)
     return mix(parts, vae.experts, rows.x, rows.observed).elbo.negative.double().mean().item()
 
 

@@ -4,13 +4,16 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx import helper, numpy_helper
 
 from app import bundle
 from app.array import Array
 from app.bundle import Bundle
 from app.engine import Engine
 from app.manifest import Provenance
+from app.probe import Proof
 from training.build import build
 from training.calibrate import HeldOut
 from training.config import Config
@@ -68,19 +71,24 @@ def copy_bundle(source: Bundle, root: Path, name: str, version: int) -> Bundle:
     return bundle.read(folder)
 
 
-def as_format_1(source: Bundle, root: Path) -> Path:
-    """The same model as the first format had it: without weights, report or anything that came with them."""
+def as_format_2(source: Bundle, root: Path) -> Path:
+    """The same model as the second format had it: importance.onnx takes normals only; here 0.5 picks the component."""
     folder = root / source.manifest.name / str(source.manifest.version)
     shutil.copytree(source.path, folder)
-    for newer in bundle.FILES_OF_FORMAT[2] - bundle.FILES_OF_FORMAT[1]:
-        (folder / newer).unlink()
-    with np.load(folder / bundle.PROBE) as stored:
-        weighted = {"draws", "log_weight", "draw_mean", "draw_scale"}
-        np.savez(folder / bundle.PROBE, **{name: stored[name] for name in stored.files if name not in weighted})
-    sensors = tuple(sensor.model_copy(update={"usual_nats": None}) for sensor in source.manifest.sensors)
-    calibration = source.manifest.calibration.model_copy(update={"tail": None, "order": None})
-    older = {"format": 1, "sensors": sensors, "calibration": calibration}
-    bundle.seal(folder, source.manifest.model_copy(update=older))
+    model = onnx.load(folder / bundle.IMPORTANCE)
+    for node in model.graph.node:
+        node.input[:] = ["both" if name == "noise" else name for name in node.input]
+    pads, half = np.array([0, 1, 0, 0]), np.array(0.5)
+    model.graph.initializer.extend([numpy_helper.from_array(pads, "pads"), numpy_helper.from_array(half, "half")])
+    model.graph.node.insert(0, helper.make_node("Pad", ["noise", "pads", "half"], ["both"]))
+    (noise,) = (given for given in model.graph.input if given.name == "noise")
+    noise.type.tensor_type.shape.dim[1].dim_value -= 1
+    onnx.save(model, folder / bundle.IMPORTANCE)
+    proof = Proof.read(folder / bundle.PROBE)
+    proof.draws[:, 0] = 0.5
+    answers = Engine(source).answers(proof.x, proof.noise, proof.draws)
+    Proof(proof.x, proof.noise, proof.draws[:, 1:], answers).write(folder / bundle.PROBE)
+    bundle.seal(folder, source.manifest.model_copy(update={"format": 2}))
     return folder
 
 

@@ -27,7 +27,7 @@ from training.export import Trained, export, next_version
 from training.progress import Progress
 from training.report import report
 from training.standardise import standardise
-from training.train import stages, train
+from training.train import DENSITY, REFIT, density_stage, train
 
 FEW_ROWS = 5000
 """Below it batches are too small for threads to share: they would wait for each other, for long on a busy machine."""
@@ -133,7 +133,8 @@ def _train(
         )
     rows = standardise(readings.x[parts.train], sensors), standardise(readings.x[parts.validation], sensors)
     _announce(readings, config, sensors, parts)
-    steps = {stage.name: stage.steps for stage in stages(config, rows[0].x.shape[1], limits.minutes, holes=False)}
+    most = density_stage(config, rows[0].x.shape[1], limits.minutes).steps
+    steps = {DENSITY: most} if config.split == "time" else {DENSITY: most, REFIT: most}
     try:
         with Progress(steps) as progress:
             fitted = train(config, sensors, rows, limits, checkpoint, told.resume, progress.tell)

@@ -9,7 +9,7 @@ from training.fit import Rows
 from training.gaussian import VECTOR
 from training.hidden import Hidden
 from training.neighbours import MOST_ROWS
-from training.prior import MixturePrior
+from training.prior import MixturePrior, StandardPrior
 from training.standardise import floor, reach
 from training.vae import DecoderScale, Shape, Vae
 
@@ -19,6 +19,10 @@ BACKGROUND, BACKGROUND_OF_MANY = 0.01, 0.3
 """Its share of the mass; what it says of a row with missing sensors is a bound, which a small share hardly loosens."""
 MOST_COMPONENTS = 512
 """Of the prior, where their number is not told."""
+PLACES, ANYWHERE = 4, 0.1
+"""Components where the rows' latents are, for a prior of one component, and the weight of that one beside them."""
+MOST_PLACED = 20_000
+"""Rows whose latents are looked at for that."""
 
 
 def build(config: Config, sensors: tuple[Sensor, ...], rows: Rows) -> Vae:
@@ -48,9 +52,7 @@ def plant(vae: Vae, rows: Rows, seed: int) -> None:
         for module in vae.modules():
             if isinstance(module, Hidden):
                 module.begin()
-    seen = reach(rows)
-    for encoder in (vae.whole, vae.partial):
-        encoder.look(seen)
+    vae.encode.look(reach(rows))
     ppca.plant(vae, rows.x, rows.observed)
     if isinstance(vae.prior, MixturePrior):
         _plant_prior(vae.prior, vae, rows, seed)
@@ -58,6 +60,21 @@ def plant(vae: Vae, rows: Rows, seed: int) -> None:
         complete = _complete(rows)
         places = torch.linspace(0, len(complete) - 1, len(vae.neighbours.rows)).round().long()
         vae.neighbours.plant(rows.x[complete[places]].double())
+
+
+@torch.no_grad()
+def place(vae: Vae, rows: Rows, seed: int) -> None:
+    """Choose where the decoder is made linear: N(0, I) has one component only, and rows are in a few places of it."""
+    if not isinstance(vae.prior, StandardPrior):
+        return
+    generator = torch.Generator().manual_seed(seed)
+    some = rows.take(torch.randperm(len(rows), generator=generator)[:MOST_PLACED])
+    latents = vae.shape.latents
+    noise = torch.randn(len(some), 1, latents, generator=generator)
+    z = vae.encode(some.x, some.observed).draw(noise)[:, 0, :]
+    count = max(1, min(PLACES, len(some) // (mixture.ROWS_A_LATENT * latents)))
+    there, anywhere = mixture.fit(z, count, generator), vae.prior.mixture()
+    vae.places = mixture.together(there, anywhere, ANYWHERE)
 
 
 def _plant_prior(prior: MixturePrior, vae: Vae, rows: Rows, seed: int) -> None:

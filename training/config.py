@@ -29,9 +29,9 @@ class Config:
     seed: int = 0
     """Everything random follows from it."""
     steps: int | None = None
-    """Gradient steps at most, half of them for rows with missing sensors; a stage ends earlier when the validation rows
-    stop gaining. By default 16,000, or 8,000 above 32 sensors, where a network that is trained for longer explains what
-    should alarm."""
+    """Gradient steps at most: half of them to find how many the density takes, ended earlier when the validation rows
+    stop gaining, and at most as many to fit it again with all rows. By default 8,000, or 4,000 above 32 sensors, where
+    a network that is trained for longer explains what should alarm."""
     width: int | None = None
     """Units in each hidden layer, 0 for the linear model; by default 256, or 128 below 2000 rows."""
     latent_size: int | None = None

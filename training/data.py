@@ -7,17 +7,14 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from app.array import Array
+from app.array import Array, Index
 from app.bundle import sha256
 from app.errors import TableError
 from app.manifest import Sensor
 from app.tables import read_table, split_unit
 from training.arrays import read_array
 from training.clock import interval
-
-Index = npt.NDArray[np.int64]
 
 MIN_ROWS = 50
 """Fewer rows than this leave too few held-out ones to say anything about a false-alarm rate."""

@@ -89,8 +89,9 @@ def _write(folder: Path, trained: Trained, version: int, report: Callable[[Engin
     graphs = Graphs(trained.vae, trained.sensors).eval()
     torch_model = TorchModel(graphs)
     x = torch.zeros(3, len(trained.sensors), dtype=torch.float64)
+    x[1, 0] = x[2] = torch.nan
     noise = torch.zeros(3, torch_model.sample.noise_size, dtype=torch.float64)
-    draws = torch.zeros(5, graphs.latents, dtype=torch.float64)
+    draws = torch.zeros(5, 1 + graphs.latents, dtype=torch.float64)
     write_graph(folder / bundle.ENCODE, torch_model.encode, {"x": x}, ["mean", "scale"])
     write_graph(folder / bundle.RECONSTRUCT, torch_model.reconstruct, {"x": x}, ["mean", "scale"])
     write_graph(folder / bundle.SAMPLE, torch_model.sample, {"noise": noise}, ["x"])
@@ -136,7 +137,9 @@ def _proof(torch_model: TorchModel, trained: Trained, rows: int) -> Proof:
     x = rows_to_compare(trained.held_out, trained.sensors, rows)
     generator = np.random.default_rng(0)
     noise = generator.standard_normal((len(x), torch_model.sample.noise_size))
-    draws = generator.standard_normal((PROBE_DRAWS, torch_model.latents))
+    draws = np.column_stack(
+        [generator.random(PROBE_DRAWS), generator.standard_normal((PROBE_DRAWS, torch_model.latents))]
+    )
     return Proof(x, noise, draws, torch_model.answers(x, noise, draws))
 
 

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from app.errors import NelboError
 from training.descent import Descent, Evaluation
-from training.posterior import Posterior
 from training.vae import Vae, elbo, mix, network
 
 LEARNING_RATE = 3e-3
@@ -49,26 +48,18 @@ class Rows:
 
 @dataclass(frozen=True)
 class Stage:
-    """One descent: its name, which parameters move, which encoder is asked, which sensors it hides, how long.
-
-    It minimises the negative ELBO plus what `also` asks of the encoder: the posterior of whole `Rows`, and the draws.
-    """
+    """One descent on the negative ELBO: its name and how long it may take."""
 
     name: str
-    moving: Callable[[Vae], nn.Module]
-    encode: Callable[[Vae, Tensor, Tensor], Posterior]
-    also: Callable[[Vae, Posterior, Rows, Tensor], Tensor]
-    hide: Callable[[Tensor, torch.Generator], Tensor]
     steps: int
     minutes: float | None
 
 
-def start(vae: Vae, stage: Stage, seed: int) -> Descent:
-    """A descent of `stage` at its first step."""
-    moving = {name: p for name, p in stage.moving(vae).named_parameters() if p.requires_grad}
-    vae.requires_grad_(False)
-    weights = [p.requires_grad_() for name, p in moving.items() if name.endswith("weight")]
-    others = [p.requires_grad_() for name, p in moving.items() if not name.endswith("weight")]
+def start(vae: Vae, seed: int) -> Descent:
+    """A descent at its first step."""
+    moving = {name: p for name, p in vae.named_parameters() if p.requires_grad}
+    weights = [p for name, p in moving.items() if name.endswith("weight")]
+    others = [p for name, p in moving.items() if not name.endswith("weight")]
     optimiser = torch.optim.AdamW(
         [{"params": weights, "weight_decay": WEIGHT_DECAY}, {"params": others, "weight_decay": 0.0}],
         lr=LEARNING_RATE,
@@ -95,24 +86,22 @@ def descend(
         for group in descent.optimiser.param_groups:
             group["lr"] = LEARNING_RATE * min(1.0, (descent.step + 1) / 200) * (0.01 + 0.99 * _cosine(done))
         rows = train.take(torch.randint(len(train), (batch,), generator=descent.generator))
-        observed = rows.observed * stage.hide(rows.observed, descent.generator)
         noise = torch.randn(batch, 1, descent.vae.shape.latents, generator=descent.generator)
-        posterior = stage.encode(descent.vae, rows.x, observed)
-        parts = elbo(descent.vae, posterior, rows.x, observed, noise)
+        posterior = descent.vae.encode(rows.x, rows.observed)
+        parts = elbo(descent.vae, posterior, rows.x, rows.observed, noise)
         kl_weight = min(1.0, 0.5 + 5 * done)  # the KL is at full weight after a tenth of the way
         loss = (parts.per_sensor.sum(dim=-1) + kl_weight * parts.kl).mean()
-        loss = loss + stage.also(descent.vae, posterior, rows, noise).mean()
         descent.optimiser.zero_grad()
         loss.backward()
         _require_finite(descent, stage, loss)
-        nn.utils.clip_grad_norm_(stage.moving(descent.vae).parameters(), 5.0)
+        nn.utils.clip_grad_norm_(descent.vae.parameters(), 5.0)
         descent.optimiser.step()
         _average_in(descent)
         descent.step += 1
         descent.seconds = time.monotonic() - started
         descent.train_nats += (loss.item() - descent.train_nats) / min(descent.step, every)
         if descent.step % every == 0 or descent.step == stage.steps:
-            nats = None if validation is None else _evaluate(descent, stage, validation)
+            nats = None if validation is None else _evaluate(descent, validation)
             descent.curve.append(Evaluation(stage.name, descent.step, descent.train_nats, nats))
             report(descent)
     best = copy.deepcopy(descent.vae)
@@ -146,32 +135,26 @@ def _average_in(descent: Descent) -> None:
         torch._foreach_lerp_(list(descent.average.parameters()), list(descent.vae.parameters()), 1 - keep)
 
 
-def _evaluate(descent: Descent, stage: Stage, validation: Rows) -> float:
+def _evaluate(descent: Descent, validation: Rows) -> float:
     """The average's nats on the validation rows; it is kept where it is the best yet."""
-    hidden = stage.hide(validation.observed, torch.Generator().manual_seed(0))
-    nats = mean_nats(descent.average, stage, validation, hidden)
+    nats = mean_nats(descent.average, validation)
     if all(point.validation_nats is None or nats < point.validation_nats for point in descent.curve):
         descent.best = copy.deepcopy(descent.average.state_dict())
     return nats
 
 
 @torch.no_grad()
-def mean_nats(vae: Vae, stage: Stage, rows: Rows, hidden: Tensor) -> float:
-    """What `stage` minimises, the experts included: its mean over some of the rows, in nats of standardised x.
-
-    `hidden` [n, D] is 0 where a sensor is hidden.
-    """
+def mean_nats(vae: Vae, rows: Rows) -> float:
+    """The negative ELBO, the experts included: its mean over some of the rows, in nats of standardised x."""
     nats, generator = 0.0, torch.Generator().manual_seed(0)
     chosen = torch.linspace(0, len(rows) - 1, min(len(rows), VALIDATION_ROWS)).long()
     for some in chosen.split(AT_ONCE):
-        whole = rows.take(some)
-        observed = whole.observed * hidden[some]
-        posterior = stage.encode(vae, whole.x, observed)
+        x, observed = rows.x[some], rows.observed[some]
+        posterior = vae.encode(x, observed)
         half = torch.randn(len(some), VALIDATION_DRAWS // 2, vae.shape.latents, generator=generator)
         noise = torch.cat([half, -half], dim=1)
-        parts = network(vae, posterior, whole.x, observed, noise)
-        parts = mix(parts, vae.experts, whole.x * observed, observed).elbo
-        nats += (parts.negative + stage.also(vae, posterior, whole, noise).mean(dim=1)).double().sum().item()
+        parts = network(vae, posterior, x, observed, noise)
+        nats += mix(parts, vae.experts, x, observed).elbo.negative.double().sum().item()
     return nats / len(chosen)
 
 

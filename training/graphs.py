@@ -2,19 +2,45 @@
 
 Standardisation, masking, the posterior draws, the density, its Jacobian Σ ln scale and the sensors that never moved are
 all in here, so that nothing outside has a formula to get wrong. Shapes: n rows, D sensors, A of them in the density,
-L latents.
+L latents, K draws.
 """
 
 import copy
+import math
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from app.manifest import Sensor
+from app.noise import evenly
+from training.elbo import Elbo
+from training.gaussian import Gaussian, exp
 from training.hidden import Hidden
 from training.prior import FixedPrior
-from training.vae import Mixed, Vae, draws_for, mix, network, whitened_draws
+from training.proposal import Proposal, Proposed
+from training.sums import log_sum_exp, mean_over_draws, total
+from training.vae import Mixed, Vae, draws_for, mix, whitened_draws
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the network says of rows: its negative ELBO, and the mean and variance [n, A] of each sensor."""
+
+    elbo: Elbo
+    mean: Tensor
+    variance: Tensor
+
+    def put(self, rows: Tensor, other: "Told") -> "Told":
+        """With what `other` says at `rows`."""
+        per_sensor = self.elbo.per_sensor.index_put((rows,), other.elbo.per_sensor)
+        kl = self.elbo.kl[:, None].index_put((rows,), other.elbo.kl[:, None])  # the exporter warns of a flat array
+        return Told(
+            Elbo(per_sensor, kl[:, 0]),
+            self.mean.index_put((rows,), other.mean),
+            self.variance.index_put((rows,), other.variance),
+        )
 
 
 def in_double(vae: Vae) -> Vae:
@@ -36,6 +62,7 @@ class Graphs(nn.Module):
     order: Tensor
     """Takes (active…, constant…) columns back to the sensors' order."""
     noise: Tensor
+    """[K, 1 + L]: a uniform number, for those rows whose latents come from a mixture, and standard normals."""
     prior_mean: Tensor
     prior_scale: Tensor
 
@@ -52,10 +79,12 @@ class Graphs(nn.Module):
         self.register_buffer("active", torch.tensor(active))
         self.register_buffer("constant", torch.tensor(constant))
         self.register_buffer("order", torch.tensor(np.argsort(np.concatenate([active, constant]))))
-        self.register_buffer("noise", whitened_draws(self.draws, self.latents, seed=0))
+        normal = whitened_draws(self.draws, self.latents, seed=0)
+        self.register_buffer("noise", torch.cat([torch.tensor(evenly(self.draws))[:, None], normal], dim=1))
         prior = self.vae.prior
         assert not isinstance(prior, FixedPrior)
         self.sample_prior = prior.sampler()
+        self.propose = Proposal(self.vae.decode, self.vae.places or prior.mixture())
         prior_mean, prior_scale = prior.moments()
         self.register_buffer("prior_mean", prior_mean.detach().clone())
         self.register_buffer("prior_scale", prior_scale.detach().clone())
@@ -67,10 +96,46 @@ class Graphs(nn.Module):
         standardised = torch.where(missing, torch.zeros_like(x), (x - self.mean) / self.scale)
         return standardised, torch.where(missing, torch.zeros_like(x), torch.ones_like(x))
 
-    def mixed(self, x: Tensor, observed: Tensor) -> Mixed:
+    def network(self, x: Tensor, observed: Tensor) -> Told:
+        """What the network says of rows x [n, A]; it is asked twice about those with sensors missing."""
+        posterior, noise = self.vae.encode(x, observed), self.noise[:, 1:]
+        z = posterior.draw(noise)
+        decoded: Gaussian = self.vae.decode(z)
+        per_sensor = -observed[:, None, :] * decoded.log_prob(x[:, None, :])
+        kl = self.vae.prior.kl(posterior, z, noise)
+        mean = mean_over_draws(decoded.mean)
+        variance = mean_over_draws(decoded.variance + (decoded.mean - mean[:, None, :]).square())
+        parts = Elbo(mean_over_draws(per_sensor), mean_over_draws(kl[:, :, None])[:, 0])
+        rows = holed(observed)
+        return Told(parts, mean, variance).put(rows, self._weighted(x[rows], observed[rows]))
+
+    def _weighted(self, x: Tensor, observed: Tensor) -> Told:
+        """The same of rows with sensors missing, by importance weights of draws from the proposal.
+
+        −ln of the mean weight is the negative ELBO of what the weights make of the proposal (Cremer, Morris & Duvenaud
+        2017), under which each sensor's part is a weighted mean.
+        """
+        proposed = self.proposed(x, observed)
+        z = proposed.draw(self.noise)
+        decoded: Gaussian = self.vae.decode(z)
+        per_sensor = -observed[:, None, :] * decoded.log_prob(x[:, None, :])
+        log_weight = self.vae.prior.log_prob(z) - proposed.log_prob(z) - total(per_sensor)
+        log_sum = log_sum_exp(log_weight)[:, None]
+        shares = exp(log_weight - log_sum)[:, None, :]
+        mean = shares @ decoded.mean
+        variance = (shares @ (decoded.variance + (decoded.mean - mean).square()))[:, 0, :]
+        sensors = (shares @ per_sensor)[:, 0, :]
+        kl = math.log(self.draws) - log_sum[:, 0] - total(sensors)
+        return Told(Elbo(sensors, kl), mean[:, 0, :], variance)
+
+    def proposed(self, x: Tensor, observed: Tensor) -> Proposed:
+        """r(z|seen) of rows x [n, A]."""
+        proposed: Proposed = self.propose(self.vae.encode.bounded(x, observed), observed)
+        return proposed
+
+    def mixed(self, told: Told, x: Tensor, observed: Tensor) -> Mixed:
         """The negative ELBO of the network and its experts as one."""
-        parts = network(self.vae, self.vae.encode(x, observed), x, observed, self.noise)
-        return mix(parts, self.experts, x, observed)
+        return mix(told.elbo, self.experts, x, observed)
 
     def moving(self, x: Tensor) -> Tensor:
         """The columns in the density, [n, A]."""
@@ -83,3 +148,8 @@ class Graphs(nn.Module):
     def in_order(self, active: Tensor, constant: Tensor) -> Tensor:
         """Columns of the two kinds of sensors back in the sensors' order, [..., D]."""
         return torch.cat([active, constant], dim=-1).index_select(-1, self.order) if len(self.constant) else active
+
+
+def holed(observed: Tensor) -> Tensor:
+    """The numbers of the rows of `observed` [n, A] that miss a sensor."""
+    return torch.nonzero(observed.amin(dim=-1) == 0).squeeze(-1)

@@ -50,12 +50,10 @@ class Mixture:
         """
         latents = self.means.shape[1]
         precisions = self.roots @ self.roots.mT
-        first, second = torch.triu_indices(latents, latents)
-        twice = torch.where(first == second, 1.0, 2.0).to(self.means.dtype)
         linear = (precisions @ self.means[:, :, None]).squeeze(-1)
         log_volume = 0.5 * latents * math.log(2 * math.pi) - self.roots.diagonal(dim1=1, dim2=2).log().sum(dim=-1)
         constant = self.log_weights - log_volume - 0.5 * (linear * self.means).sum(dim=-1)
-        coefficients = torch.cat([-0.5 * precisions[:, first, second] * twice, linear], dim=-1)
+        coefficients = torch.cat([quadratic(precisions), linear], dim=-1)
         return coefficients.mT, constant
 
     def moments(self) -> tuple[Tensor, Tensor]:
@@ -78,10 +76,27 @@ def _log_sum_exp(x: Tensor) -> Tensor:
     return (x - largest).clamp(min=NEGLIGIBLE).exp().sum(dim=-1, keepdim=True).log() + largest
 
 
+def together(first: Mixture, second: Mixture, weight: float) -> Mixture:
+    """The mixture of two mixtures, of which the second has the weight given."""
+    log_weights = first.log_weights + math.log1p(-weight), second.log_weights + math.log(weight)
+    return Mixture(
+        torch.cat([first.means, second.means.to(first.means.dtype)]),
+        torch.cat([first.roots, second.roots.to(first.roots.dtype)]),
+        torch.cat([log_weights[0], log_weights[1].to(first.means.dtype)]),
+    )
+
+
 def products(z: Tensor) -> Tensor:
     """z_i z_j for i ≤ j, and z: [..., L] → [..., T]."""
     first, second = torch.triu_indices(z.shape[-1], z.shape[-1])
     return torch.cat([z.index_select(-1, first) * z.index_select(-1, second), z], dim=-1)
+
+
+def quadratic(precisions: Tensor) -> Tensor:
+    """What −½ zᵀ P z has for coefficients of the z_i z_j, i ≤ j, of `products`: [..., L, L] → [..., L (L + 1) / 2]."""
+    first, second = torch.triu_indices(precisions.shape[-1], precisions.shape[-1])
+    factor = torch.where(first == second, -0.5, -1.0).to(precisions.dtype)
+    return factor * precisions[..., first, second]
 
 
 def fit(z: Tensor, components: int, generator: torch.Generator, rounds: int = ROUNDS) -> Mixture:

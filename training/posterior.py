@@ -3,7 +3,6 @@
 import math
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from training.gaussian import exp
@@ -30,14 +29,6 @@ class Posterior:
         """ln q of the draws that `noise` makes, [n, K], in nats."""
         return -0.5 * total(noise.square() + math.log(2 * math.pi)) - total(self.log_scale)[:, None]
 
-    def log_prob_at(self, z: Tensor) -> Tensor:
-        """ln q of latents z [n, K, L], [n, K], in nats."""
-        tied = (z - self.mean[:, None, :]) / exp(self.log_scale)[:, None, :]
-        if self.below is None:
-            return self.log_prob(tied)
-        unit = torch.eye(z.shape[-1], dtype=z.dtype) + self.below
-        return self.log_prob(torch.linalg.solve_triangular(unit, tied.mT, upper=False, unitriangular=True).mT)
-
     @property
     def variance(self) -> Tensor:
         """Of each latent by itself, [n, L]."""
@@ -47,14 +38,3 @@ class Posterior:
     def kl_to_standard(self) -> Tensor:
         """KL(q ‖ N(0, I)) = ½ Σ (m² + s² − 1) − Σ ln scale in nats, [n] (Kingma & Welling 2014, appendix B)."""
         return 0.5 * total(self.mean.square() + self.variance - 1) - total(self.log_scale)
-
-
-def choose(first_where: Tensor, first: Posterior, second: Posterior) -> Posterior:
-    """Row by row the first where `first_where` [n, 1] says so, else the second, whose latents are tied."""
-    assert second.below is not None
-    below = torch.zeros_like(second.below) if first.below is None else first.below
-    return Posterior(
-        torch.where(first_where, first.mean, second.mean),
-        torch.where(first_where, first.log_scale, second.log_scale),
-        torch.where(first_where[:, :, None], below, second.below),
-    )

@@ -18,10 +18,9 @@ def plant(vae: Vae, x: Tensor, observed: Tensor) -> None:
     found = Subspace.of(x, vae.shape.latents)
     loading, mean, variance = found.loading, found.mean, found.variance
     gram = (loading.square().sum(dim=0) + variance).clamp(min=LEAST_VARIANCE)  # WᵀW + σ² is diagonal here
-    for encoder in (vae.whole, vae.partial):
-        _set(encoder.linear, loading / gram)
-        _set(encoder.offset, -mean @ loading / gram)
-        _set(encoder.log_scale, 0.5 * (variance / gram).log())
+    _set(vae.encode.linear, loading / gram)
+    _set(vae.encode.offset, -mean @ loading / gram)
+    _set(vae.encode.log_scale, 0.5 * (variance / gram).log())
     _set(vae.decode.linear, loading.mT)
     _set(vae.decode.offset, mean)
     if vae.decode.scale.fixed is None:

@@ -33,6 +33,10 @@ class StandardPrior(nn.Module):
         """Mean and scale [L]."""
         return self.mean, self.scale
 
+    def mixture(self) -> Mixture:
+        """Itself, as a mixture of one component."""
+        return Mixture(self.mean[None, :], torch.diag_embed(self.scale)[None], torch.zeros_like(self.mean[:1]))
+
     def fixed(self) -> "StandardPrior":
         """Itself: there is nothing to work out."""
         return self

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from training.elbo import log_rest
 from training.gaussian import Gaussian, exp
-from training.graphs import Graphs
-from training.sums import log_add_exp, mean_over_draws, total
+from training.graphs import Graphs, holed
+from training.sums import log_add_exp, total
 
 CONSTANT_NATS = 0.5
 """A sensor that never moved costs ½ ((x − value) / scale)² nats: nothing at rest, and no density is bought by it."""
@@ -25,8 +25,13 @@ class Encode(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         g = self.graphs
         standardised, observed = g.standardised(x)
-        posterior = g.vae.encode(g.moving(standardised), g.moving(observed))
-        return (posterior.mean - g.prior_mean) / g.prior_scale, posterior.variance.sqrt() / g.prior_scale
+        active, seen = g.moving(standardised), g.moving(observed)
+        posterior = g.vae.encode(active, seen)
+        rows = holed(seen)
+        proposed_mean, proposed_variance = g.proposed(active[rows], seen[rows]).moments()
+        mean = posterior.mean.index_put((rows,), proposed_mean)
+        variance = posterior.variance.index_put((rows,), proposed_variance)
+        return (mean - g.prior_mean) / g.prior_scale, variance.sqrt() / g.prior_scale
 
 
 class Reconstruct(nn.Module):
@@ -40,10 +45,9 @@ class Reconstruct(nn.Module):
         g = self.graphs
         standardised, observed = g.standardised(x)
         active, seen = g.moving(standardised), g.moving(observed)
-        decoded: Gaussian = g.vae.decode(g.vae.encode(active, seen).draw(g.noise))
-        mean = mean_over_draws(decoded.mean)
-        variance = mean_over_draws(decoded.variance + (decoded.mean - mean[:, None, :]).square())
-        for expert, share in zip(g.experts, g.mixed(active, seen).shares, strict=True):
+        told = g.network(active, seen)
+        mean, variance = told.mean, told.variance
+        for expert, share in zip(g.experts, g.mixed(told, active, seen).shares, strict=True):
             mean, variance = blend(mean, variance, expert.predict(active, seen), share)
         return in_units(g, mean, variance)
 
@@ -88,7 +92,7 @@ class Score(nn.Module):
         g = self.graphs
         standardised, observed = g.standardised(x)
         active, seen = g.moving(standardised), g.moving(observed)
-        parts = g.mixed(active, seen).elbo
+        parts = g.mixed(g.network(active, seen), active, seen).elbo
         per_sensor = g.in_order(
             parts.per_sensor + seen * g.scale[g.active].log(), nats_at_rest(g, standardised, observed)
         )
@@ -97,11 +101,12 @@ class Score(nn.Module):
 
 
 class Importance(nn.Module):
-    """x [n, D], noise [K, L] → log_weight [n, K], mean [n, K, D], scale [n, K, D].
+    """x [n, D], noise [K, 1 + L] → log_weight [n, K], mean [n, K, D], scale [n, K, D].
 
-    Each row of noise makes one draw z from q(z|x), the same for every row of x. log_weight is ln p(x, z) − ln q(z|x) in
-    nats of raw x: the mean of its exponentials estimates p(x) without bias (Burda, Grosse & Salakhutdinov 2016). mean
-    and scale are what each draw says of every sensor. The experts, whose posteriors are known, are in every draw.
+    Each row of noise, a uniform number and standard normals, makes one draw z from the proposal r(z|x). log_weight is
+    ln p(x, z) − ln r(z|x) in nats of raw x: the mean of its exponentials estimates p(x) without bias (Burda, Grosse &
+    Salakhutdinov 2016). mean and scale are what each draw says of every sensor. The experts, whose posteriors are
+    known, are in every draw.
     """
 
     def __init__(self, graphs: Graphs) -> None:
@@ -112,11 +117,11 @@ class Importance(nn.Module):
         g = self.graphs
         standardised, observed = g.standardised(x)
         active, seen = g.moving(standardised), g.moving(observed)
-        posterior = g.vae.encode(active, seen)
-        z = posterior.draw(noise)
+        proposed = g.proposed(active, seen)
+        z = proposed.draw(noise)
         decoded: Gaussian = g.vae.decode(z)
         log_weight = total(seen[:, None, :] * decoded.log_prob(active[:, None, :]))
-        log_weight = log_weight + g.vae.prior.log_prob(z) - posterior.log_prob(noise)
+        log_weight = log_weight + g.vae.prior.log_prob(z) - proposed.log_prob(z)
         mean, variance = decoded.mean, decoded.variance
         for expert in g.experts:
             others, own = log_rest(expert.log_weight) + log_weight, -expert.elbo(active, seen).negative[:, None]

@@ -9,6 +9,7 @@ from training.data import Readings, split
 from training.export import Trained
 from training.sensors import difficult
 from training.suspects import suspects
+from training.train import density_stage
 
 
 def report(readings: Readings, config: Config, trained: Trained, engine: Engine, held_out: HeldOut) -> Report:
@@ -36,6 +37,7 @@ def report(readings: Readings, config: Config, trained: Trained, engine: Engine,
         gap=gap,
         fits=fits,
         verdicts=(
+            *verdicts.run(trained.provenance.curve, density_stage(config, moving, None).steps, config.split != "time"),
             *verdicts.curve(trained.provenance.curve, moving),
             *verdicts.sensors(found),
             *verdicts.rows(odd),

@@ -11,18 +11,18 @@ from typing import Literal
 import numpy as np
 import torch
 
-from app.array import Array
+from app.array import Array, Index
 from app.engine import Engine
 from app.report import Suspect, Suspects, Threshold
 from training.build import MANY, build
 from training.calibrate import HeldOut
 from training.config import Config
-from training.data import Index, Readings, Split, describe
+from training.data import Readings, Split, describe
 from training.fit import descend, start
 from training.graphs import Graphs
 from training.questions import Score
 from training.standardise import standardise
-from training.train import stages
+from training.train import density_stage
 
 MOST = 20
 LARGEST_SHARE = 0.05
@@ -99,10 +99,10 @@ def _fit(x: Array, config: Config) -> Score:
         latent_size=min(LATENTS, config.latent_size or LATENTS, max(1, moving - 1)),
         components=most if config.components is None else min(COMPONENTS, config.components),
     )
-    density, *_ = stages(small, moving, None, holes=bool((rows.observed == 0).any()))
+    density = density_stage(small, moving, None)
     density = replace(density, steps=min(STEPS, max(1, int(SHARE_OF_STEPS * density.steps))))
     some = rows.take(torch.linspace(0, len(rows) - 1, min(STOP_BY, len(rows))).long())
-    vae = descend(start(build(small, sensors, rows), density, small.seed), density, rows, some, lambda descent: None)
+    vae = descend(start(build(small, sensors, rows), small.seed), density, rows, some, lambda descent: None)
     return Score(Graphs(vae, sensors)).eval()
 
 

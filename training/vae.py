@@ -18,8 +18,9 @@ from training.elbo import Elbo, share
 from training.encoder import Encoder
 from training.gaussian import VECTOR, Gaussian, exp, log
 from training.hidden import Hidden
+from training.mixture import Mixture
 from training.neighbours import Neighbours
-from training.posterior import Posterior, choose
+from training.posterior import Posterior
 from training.prior import FixedPrior, MixturePrior, StandardPrior
 from training.sums import mean_over_draws, total
 
@@ -38,7 +39,7 @@ class Shape:
     latents: int
     width: int
     tied: bool
-    """Whether q(z|x) of complete rows has a full covariance; that of rows with missing sensors always does."""
+    """Whether q(z|x) has a full covariance."""
     kernels: int
     """Of the neighbours; 0 where there are none."""
     background: float
@@ -92,7 +93,7 @@ class Decoder(nn.Module):
 
 
 class Vae(nn.Module):
-    """The whole model, with an encoder for rows with missing sensors, and densities in closed form to share rows with.
+    """The whole model: encoder, decoder, prior, and densities in closed form to share rows with.
 
     The background is for rows like no other, the neighbours for those that the network has too few rows to know.
     """
@@ -100,13 +101,14 @@ class Vae(nn.Module):
     def __init__(self, shape: Shape, floor: Tensor, scale: DecoderScale) -> None:
         super().__init__()
         self.shape = shape
-        self.whole = Encoder(shape.sensors, shape.latents, shape.width, shape.tied)
-        self.partial = Encoder(shape.sensors, shape.latents, shape.width or 128, tied=True)
+        self.encode = Encoder(shape.sensors, shape.latents, shape.width, shape.tied)
         self.decode = Decoder(shape, floor, scale)
         learned_network = shape.width > 0 and scale.fixed is None
         self.background = Background(shape.sensors, shape.background) if learned_network else None
         self.neighbours = Neighbours(shape.sensors, shape.kernels) if learned_network and shape.kernels else None
         self.prior: StandardPrior | MixturePrior | FixedPrior = StandardPrior(shape.latents)
+        self.places: Mixture | None = None
+        """Where the decoder is made linear for rows with missing sensors; None is around the prior's components."""
 
     @property
     def experts(self) -> tuple[Background | Neighbours, ...]:
@@ -114,19 +116,6 @@ class Vae(nn.Module):
         weighted = self.neighbours is not None and bool(self.neighbours.log_weight > -math.inf)
         candidates = (self.background, self.neighbours if weighted else None)
         return tuple(expert for expert in candidates if expert is not None)
-
-    def encode(self, x: Tensor, observed: Tensor) -> Posterior:
-        """q(z|x) from the encoder that the row's pattern asks for."""
-        complete = observed.amin(dim=-1, keepdim=True) > 0
-        return choose(complete, self.whole(x, observed), self.partial(x, observed))
-
-    def start_partial(self) -> None:
-        """Let the encoder of rows with missing sensors begin with what the other has learnt."""
-        theirs = dict(self.whole.named_parameters())  # a linear one has no hidden layers to give, another has no ties
-        with torch.no_grad():
-            for name, ours in self.partial.named_parameters():
-                if name in theirs:
-                    ours[: len(theirs[name])].copy_(theirs[name])
 
 
 def elbo(vae: Vae, posterior: Posterior, x: Tensor, observed: Tensor, noise: Tensor) -> Elbo:

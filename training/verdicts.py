@@ -7,7 +7,8 @@ from scipy.stats import binom
 
 from app.manifest import TrainingPoint
 from app.report import BANDS, DifficultSensor, Gap, Latents, SensorFit, Suspects, Verdict
-from training.train import DENSITY
+from training.fit import PATIENCE
+from training.train import DENSITY, REFIT, steps_found
 
 STILL_GAINING = 0.05
 """Nats that the last tenth of the steps gained, above which more steps are worth trying."""
@@ -27,6 +28,24 @@ DOUBT = 1e-3
 """…provided that an honest band would be so far off with this probability at most, shared by all sensors."""
 NAMED = 5
 """Sensors that a verdict names; the rest are counted."""
+
+
+def run(points: Sequence[TrainingPoint], most: int, refits: bool) -> list[Verdict]:
+    """Of a run whose time was up: in its first stage, of `most` steps, or in the second of one that `refits`.
+
+    None where it came to its end.
+    """
+    judged = [point.validation_nats for point in points if point.validation_nats is not None]
+    steps = {stage: max((p.step for p in points if p.stage == stage), default=0) for stage in (DENSITY, REFIT)}
+    patient = len(judged) - 1 - judged.index(min(judged)) < PATIENCE if judged else True
+    found = steps_found(points)
+    if steps[DENSITY] < most and patient:
+        text = f"cut short in stage '{DENSITY}' at step {steps[DENSITY]} of at most {most}"
+    elif refits and steps[REFIT] < found:
+        text = f"cut short in stage '{REFIT}' at step {steps[REFIT]} of {found}"
+    else:
+        return []
+    return [Verdict(about="run", good=False, text=f"{text}: give it more time")]
 
 
 def curve(points: Sequence[TrainingPoint], sensors: int) -> list[Verdict]:
@@ -88,7 +107,7 @@ def latents(found: Latents, sensors: int) -> list[Verdict]:
     elif found.active == size:
         text = f"all {size} are active, and there is no use for more"
     else:
-        text = f"{found.active} of {size} are active and the others have pruned themselves: enough"
+        text = f"{found.active} of {size} active, the others pruned by themselves: enough"
     good = found.active > 0 and not found.active == size < sensors - 1
     return [Verdict(about="latents", good=good, text=text)]
 
@@ -100,7 +119,7 @@ def floor(fits: Sequence[SensorFit]) -> list[Verdict]:
     if often:
         text = (
             f"the scale of {_some(often)} of rows is mostly its floor: these are predicted more closely than they are "
-            "resolved, so their nats tell of the floor; leave copies out, and compare nats with no other table's"
+            "resolved, so their nats tell of the floor; leave out copies, if any; other tables' nats are not comparable"
         )
     return [Verdict(about="floor", good=not often, text=text)]
 
@@ -116,8 +135,15 @@ def gap(found: Gap) -> list[Verdict]:
 
 def bands(fits: Sequence[SensorFit]) -> list[Verdict]:
     """Of the predictive bands: sensors of which one covers clearly less, or more, than it says."""
-    told = [(f"'{fit.name}' ({fit.coverage[1]:.0%} in the {BANDS[1]:.0%} band)", _off(fit, len(fits))) for fit in fits]
-    narrow, wide = [name for name, off in told if off < 0], [name for name, off in told if off > 0]
+    off = [(fit, *_off(fit, len(fits))) for fit in fits]
+    narrow, wide = (
+        [
+            f"'{fit.name}' ({fit.coverage[band]:.1%} in the {BANDS[band]:.0%} band)"
+            for fit, band, sign in off
+            if sign == of
+        ]
+        for of in (-1, 1)
+    )
     if narrow:
         advice = "trust expected_mean there more than expected_scale; try fewer latents or more rows"
         text = f"too narrow for {_some(narrow)}: {advice}"
@@ -128,14 +154,15 @@ def bands(fits: Sequence[SensorFit]) -> list[Verdict]:
     return [Verdict(about="bands", good=not narrow, text=text)]
 
 
-def _off(fit: SensorFit, sensors: int) -> int:
-    """-1 where the widest band that is clearly off covers too little, 1 where it covers too much, 0 where none is."""
-    for band, coverage, tolerance in reversed(list(zip(BANDS, fit.coverage, TOLERANCE, strict=True))):
+def _off(fit: SensorFit, sensors: int) -> tuple[int, int]:
+    """The number of the widest of BANDS that is clearly off, and -1 where it covers too little; 0 where none is off."""
+    for number in reversed(range(len(BANDS))):
+        band, coverage = BANDS[number], fit.coverage[number]
         within = round(coverage * fit.readings)
         chance = 2 * min(binom.cdf(within, fit.readings, band), binom.sf(within - 1, fit.readings, band))
-        if abs(coverage - band) > tolerance and chance < DOUBT / sensors:
-            return int(np.sign(coverage - band))
-    return 0
+        if abs(coverage - band) > TOLERANCE[number] and chance < DOUBT / sensors:
+            return number, int(np.sign(coverage - band))
+    return 0, 0
 
 
 def _some(names: Sequence[str]) -> str:

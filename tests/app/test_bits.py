@@ -58,7 +58,8 @@ def test_every_answer_has_the_same_bits_in_every_batch(engine: Engine, rows: int
     x[::5, 0] = np.nan
     x[::11] *= 1e4
     noise = np.random.default_rng(0).standard_normal((400, engine.manifest.noise_size))
-    draws = np.random.default_rng(1).standard_normal((8, engine.manifest.latent_size))
+    generator = np.random.default_rng(1)
+    draws = np.column_stack([generator.random(8), generator.standard_normal((8, engine.manifest.latent_size))])
     everywhere = engine.answers(x, noise, draws)
 
     here = engine.answers(x[start : start + rows], noise[start : start + rows], draws)

@@ -13,7 +13,7 @@ from app.errors import BundleError
 from app.inspection import describe
 from app.repository import open_model
 from app.settings import Settings
-from tests.conftest import as_format_1
+from tests.conftest import as_format_2
 
 
 @pytest.fixture
@@ -29,41 +29,37 @@ def reseal(folder: Path) -> None:
     (folder / bundle.SUMS).write_text("".join(lines), encoding="ascii")
 
 
-def test_the_format_before_is_read_and_has_no_report(plant: Bundle, tmp_path: Path) -> None:
-    """A bundle of format 1 opens, and inspecting it shows what it has."""
-    model = open_model(as_format_1(plant, tmp_path), Settings(device="cpu"))
+def test_the_format_before_is_read(plant: Bundle, tmp_path: Path) -> None:
+    """A bundle of format 2 opens, and inspecting it shows which it is."""
+    model = open_model(as_format_2(plant, tmp_path), Settings(device="cpu"))
 
-    assert model.manifest.format == 1
-    assert report.read(model.bundle) == report.Report()
-    assert "verdicts" not in describe(model)
+    assert model.manifest.format == 2
+    assert describe(model).startswith("plant@1, format 2\n")
 
 
 def test_the_format_written_is_the_newest(folder: Path) -> None:
     """What is exported is of the highest format that is read, with a report."""
-    assert bundle.read(folder).manifest.format == bundle.FORMAT == max(bundle.FILES_OF_FORMAT)
+    assert bundle.read(folder).manifest.format == bundle.FORMAT == max(bundle.READ)
     assert (folder / bundle.REPORT).is_file()
 
 
-@pytest.mark.parametrize("number", [0, 3, 12])
+@pytest.mark.parametrize("number", [0, 1, 4, 12])
 def test_another_format_is_refused_naming_what_is_read(folder: Path, number: int) -> None:
     """Both the bundle's number and this nelbo's are told."""
     manifest = json.loads((folder / bundle.MANIFEST).read_text(encoding="utf-8"))
     (folder / bundle.MANIFEST).write_text(json.dumps(manifest | {"format": number}), encoding="utf-8")
     reseal(folder)
 
-    with pytest.raises(BundleError, match=f"format {number}; this nelbo reads formats 1 and 2"):
+    with pytest.raises(BundleError, match=f"format {number}; this nelbo reads formats 2 and 3"):
         bundle.read(folder)
 
 
-@pytest.mark.parametrize(("number", "odd"), [(1, "report.json"), (2, "extra.bin")])
-def test_a_file_of_another_format_is_refused(folder: Path, number: int, odd: str) -> None:
-    """A listed file that the manifest's format does not know is named."""
-    (folder / odd).touch()
-    manifest = json.loads((folder / bundle.MANIFEST).read_text(encoding="utf-8"))
-    (folder / bundle.MANIFEST).write_text(json.dumps(manifest | {"format": number}), encoding="utf-8")
+def test_a_file_that_is_not_of_the_format_is_refused(folder: Path) -> None:
+    """A listed file that no format knows is named."""
+    (folder / "extra.bin").touch()
     reseal(folder)
 
-    with pytest.raises(BundleError, match=f"{odd}: missing, or not part of format {number}"):
+    with pytest.raises(BundleError, match=r"extra.bin: missing, or not part of format 3"):
         bundle.read(folder)
 
 

@@ -231,7 +231,7 @@ def test_inspect_shows_the_manifest(models: Path, plant: Model, capfd: pytest.Ca
     assert run("inspect", models / "plant" / "2", "--device", "cpu") == 0
 
     shown = capfd.readouterr().out
-    assert shown.startswith("plant@2, format 2\n")
+    assert shown.startswith("plant@2, format 3\n")
     for sensor in plant.manifest.sensors:
         assert f"\n  {sensor.name} " in shown
     assert "°C" in shown

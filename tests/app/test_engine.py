@@ -78,7 +78,8 @@ def test_a_row_has_the_same_bits_in_every_batch(plant_engine: Engine, rows: int,
     x = plant_rows(400, seed=9)
     x[::5, 0] = np.nan
     noise = np.random.default_rng(0).standard_normal((400, plant_engine.manifest.noise_size))
-    draws = np.random.default_rng(1).standard_normal((6, plant_engine.manifest.latent_size))
+    generator = np.random.default_rng(1)
+    draws = np.column_stack([generator.random(6), generator.standard_normal((6, plant_engine.manifest.latent_size))])
     everywhere = plant_engine.answers(x, noise, draws)
 
     here = plant_engine.answers(x[start : start + rows], noise[start : start + rows], draws)

@@ -47,30 +47,15 @@ def test_the_bound_is_the_score_where_the_posterior_is_exact(plant_engine: Engin
 
 
 def test_the_bound_of_rows_with_missing_sensors_is_exact(plant_engine: Engine) -> None:
-    """With 256 draws it is the negative log-likelihood of the observed sensors to 0.1 nats, and the score is not.
-
-    The planted encoder never learnt to do without a sensor, so its draws are worse than a trained one's.
-    """
+    """It is the negative log-likelihood of the observed sensors, and so is the score: a linear model leaves no gap."""
     x = holed_rows(300)
     mean, covariance = planted()
     exact = -multivariate_normal(mean[SEEN], covariance[np.ix_(SEEN, SEEN)]).logpdf(x[:, SEEN])
 
-    found = plant_engine.bound(x, draws=256, seed=0)
+    found = plant_engine.bound(x, draws=16, seed=0)
 
-    assert np.abs(found.value - exact).mean() < 0.1
-    assert np.mean(np.abs(found.value - exact) < 3 * found.error) > 0.9
-    assert np.mean(plant_engine.score(x).score - exact) > np.mean(found.value - exact)
-
-
-def test_more_draws_bound_more_tightly(plant_engine: Engine) -> None:
-    """The mean bound over seeds falls from 1 to 16 to 256 draws (rows of one seed share their draws)."""
-    x = holed_rows(50)
-
-    one, some, many = (
-        np.mean([plant_engine.bound(x, draws, seed).value for seed in range(20)]) for draws in (1, 16, 256)
-    )
-
-    assert one > some > many
+    np.testing.assert_allclose(found.value, exact, atol=1e-4)
+    np.testing.assert_allclose(plant_engine.score(x).score, exact, atol=1e-4)
 
 
 def test_a_bound_does_not_depend_on_the_rows_beside_it(plant_engine: Engine) -> None:
@@ -91,18 +76,22 @@ def test_nothing_observed_has_a_bound_of_nothing(plant_engine: Engine) -> None:
 
 
 def test_a_missing_sensor_is_reconstructed_given_the_others(plant_engine: Engine) -> None:
-    """Its mean is near the exact conditional mean, far nearer than the sensor's own mean is, and so is its scale.
-
-    How near a trained encoder comes is in tests/training/test_missing_sensors.py.
-    """
+    """Its mean and its scale are those of the exact conditional."""
     x = holed_rows(500)
     mean, scale = exact_conditional(x)
-    spread = np.sqrt(planted()[1][1, 1])
 
     found = plant_engine.reconstruct(x)
 
-    assert np.abs(found.mean[:, 1] - mean).mean() < 0.2 * spread
-    assert np.mean(found.scale[:, 1]) == pytest.approx(scale, rel=0.2)
+    np.testing.assert_allclose(found.mean[:, 1], mean, atol=1e-3 * scale)
+    np.testing.assert_allclose(found.scale[:, 1], scale, rtol=1e-3)
+
+
+def test_a_constant_sensor_is_completed_at_rest(plant_engine: Engine) -> None:
+    """The valve never moved in training, so no drawn row moves it."""
+    x = holed_rows(1)
+    x[:, 3] = np.nan
+
+    assert (plant_engine.complete(x, count=50, seed=2)[:, 3] == 3.0).all()
 
 
 def test_a_row_is_completed_from_the_conditional(plant_engine: Engine) -> None:
@@ -113,8 +102,8 @@ def test_a_row_is_completed_from_the_conditional(plant_engine: Engine) -> None:
     drawn = plant_engine.complete(x, count=4000, seed=2)
 
     assert (drawn[:, [0, 2, 3]] == x[:, [0, 2, 3]]).all()
-    assert drawn[:, 1].mean() == pytest.approx(mean[0], abs=0.2 * scale)
-    assert drawn[:, 1].std() == pytest.approx(scale, rel=0.2)
+    assert drawn[:, 1].mean() == pytest.approx(mean[0], abs=0.1 * scale)
+    assert drawn[:, 1].std() == pytest.approx(scale, rel=0.05)
     assert (plant_engine.complete(x, count=10, seed=2) == drawn[:10]).all()
 
 

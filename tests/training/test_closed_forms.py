@@ -178,7 +178,7 @@ def test_two_models_share_a_row_as_their_mixture_does() -> None:
 def test_linear_model_reaches_probabilistic_pca() -> None:
     """Fitted with one scale for all, −ELBO is within [−1e-5, 0.02] nats a row of scikit-learn's exact NLL."""
     x = factor_rows()
-    vae, sensors = fitted(x, Config(width=0, components=0, latent_size=4, decoder_scale="shared", steps=4000))
+    vae, sensors = fitted(x, Config(width=0, components=0, latent_size=4, decoder_scale="shared", steps=2000))
 
     scale = x.std(axis=0)
     exact = -PCA(n_components=4).fit((x - x.mean(axis=0)) / scale).score((x - x.mean(axis=0)) / scale)
@@ -190,7 +190,7 @@ def test_linear_model_reaches_probabilistic_pca() -> None:
 def test_linear_model_reaches_factor_analysis() -> None:
     """Fitted with a scale per sensor, −ELBO is within [−1e-4, 0.02] nats a row of scikit-learn's exact NLL."""
     x = factor_rows()
-    vae, sensors = fitted(x, Config(width=0, components=0, latent_size=4, decoder_scale="per_sensor", steps=12000))
+    vae, sensors = fitted(x, Config(width=0, components=0, latent_size=4, decoder_scale="per_sensor", steps=6000))
 
     scale = x.std(axis=0)
     standardised = (x - x.mean(axis=0)) / scale
@@ -257,7 +257,7 @@ def test_mse_with_a_weighted_kl_is_the_fixed_scale_model() -> None:
     weight = 0.01
     vae = build(Config(kl_weight=weight, components=0, width=16, latent_size=3), sensors, rows)
     noise = torch.randn(len(rows), 1, 3, generator=torch.Generator().manual_seed(0))
-    posterior = vae.whole(rows.x, rows.observed)
+    posterior = vae.encode(rows.x, rows.observed)
     z = posterior.draw(noise)
     kl = vae.prior.kl(posterior, z, noise)
     squared_error = (rows.x[:, None] - vae.decode(z).mean).square().mean(dim=-1)
@@ -265,7 +265,7 @@ def test_mse_with_a_weighted_kl_is_the_fixed_scale_model() -> None:
     ours = (-vae.decode(z).log_prob(rows.x[:, None]).sum(dim=-1) + kl).mean()
     theirs = (squared_error + weight * kl).mean()
 
-    parameters = [p for p in (*vae.whole.parameters(), *vae.decode.parameters()) if p.requires_grad]
+    parameters = [p for p in (*vae.encode.parameters(), *vae.decode.parameters()) if p.requires_grad]
     of_ours = torch.autograd.grad(ours, parameters, retain_graph=True, allow_unused=True)
     of_theirs = torch.autograd.grad(theirs, parameters, allow_unused=True)
     for mine, other in zip(of_ours, of_theirs, strict=True):
@@ -278,7 +278,7 @@ def test_other_units_shift_the_score_by_their_logarithm() -> None:
     x = factor_rows(2000, sensors=5, factors=2)
     factor = np.array([3.7, 0.01, 1000.0, 1.8, 0.453592])
     other = factor * x + np.array([32.0, -5.0, 1e4, 0.0, 273.15])
-    config = Config(width=32, components=10, steps=800)
+    config = Config(width=32, components=10, steps=400)
 
     (vae, sensors), (other_vae, other_sensors) = fitted(x, config), fitted(other, config)
 
@@ -290,7 +290,7 @@ def test_scores_rise_along_every_ray() -> None:
     """From 10 to 10⁶ training scales out, in 256 random and all axis directions, the score is finite and rises."""
     generator = np.random.default_rng(0)
     x = np.tanh(factor_rows(3000, sensors=6, factors=2) / 50) + 0.05 * generator.standard_normal((3000, 6))
-    vae, sensors = fitted(x, Config(width=64, components=20, steps=3000))
+    vae, sensors = fitted(x, Config(width=64, components=20, steps=1500))
     mean, scale = x.mean(axis=0), x.std(axis=0)
     random = generator.standard_normal((256, 6))
     directions = np.concatenate([random / np.abs(random).max(axis=1, keepdims=True), np.eye(6), -np.eye(6)])
@@ -306,7 +306,7 @@ def test_rows_with_holes_train_as_they_are() -> None:
     """A table with a fifth of its values missing trains, and scores observed sensors only."""
     x = factor_rows(1500, sensors=5, factors=2)
     x[np.random.default_rng(1).random(x.shape) < 0.2] = np.nan
-    vae, sensors = fitted(x, Config(width=32, components=10, steps=800))
+    vae, sensors = fitted(x, Config(width=32, components=10, steps=400))
 
     scores = nats(vae, sensors, x)
 

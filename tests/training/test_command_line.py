@@ -21,7 +21,7 @@ from training.config import Config
 from training.data import describe
 from training.fit import TrainingError, descend, start
 from training.standardise import standardise
-from training.train import stages
+from training.train import density_stage
 
 ARGUMENTS = ["plant.csv", "--name", "plant", "--config", "run.toml", "--threads", "1"]
 CONFIG = "steps = 1000\nwidth = 16\ncomponents = 5\n"
@@ -98,7 +98,7 @@ def refused(desk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
 def same_model(one: Path, other: Path) -> bool:
     """Whether everything but the recorded command is identical."""
-    names = bundle.FILES_OF_FORMAT[bundle.FORMAT] - {bundle.MANIFEST}
+    names = bundle.FILES - {bundle.MANIFEST}
     folders = [desk / "models" / "plant" / "1" for desk in (one, other)]
     return all((folders[0] / name).read_bytes() == (folders[1] / name).read_bytes() for name in names)
 
@@ -244,10 +244,10 @@ def test_a_loss_that_is_not_finite_exports_nothing(desk: Path) -> None:
     with torch.no_grad():
         vae.decode.offset[1] = torch.nan
 
-    density, *_ = stages(config, 3, None, holes=False)
+    density = density_stage(config, 3, None)
 
     with pytest.raises(TrainingError, match=r"step 0 of stage 'density'.*parameter decode.offset"):
-        descend(start(vae, density, seed=0), density, rows, rows, lambda descent: None)
+        descend(start(vae, seed=0), density, rows, rows, lambda descent: None)
 
 
 def test_a_plant_that_drifts_is_warned_of(

@@ -13,7 +13,7 @@ def points(*nats: tuple[float, float]) -> list[TrainingPoint]:
         TrainingPoint(stage="density", step=100 * step, train_nats=train, validation_nats=validation)
         for step, (train, validation) in enumerate(nats, start=1)
     ]
-    return [*density, TrainingPoint(stage="missing", step=1, train_nats=99.0, validation_nats=99.0)]
+    return [*density, TrainingPoint(stage="refit", step=1, train_nats=99.0, validation_nats=None)]
 
 
 FALLING = [(10.0 - step, 10.0 - step) for step in range(10)]
@@ -30,6 +30,34 @@ def test_a_curve_is_level_still_falling_or_overfitted(curve: list[tuple[float, f
 
     assert verdict.good == good
     assert word in verdict.text
+
+
+@pytest.mark.parametrize(
+    ("curve", "refit", "word"),
+    [
+        ([], 0, "stage 'density' at step 0 of at most 5000"),
+        (FALLING, 0, "stage 'density' at step 1000 of at most 5000"),
+        (LEVEL + [(1.0, 1.0)] * 5, 999, "stage 'refit' at step 999 of 1000"),
+    ],
+)
+def test_a_run_without_the_time_it_needs_is_told(curve: list[tuple[float, float]], refit: int, word: str) -> None:
+    """Where it stopped, and how far it was to go."""
+    *density, last = points(*curve)
+    told = [*density, last.model_copy(update={"step": refit})]
+    (verdict,) = verdicts.run(told, most=5000, refits=True)
+
+    assert not verdict.good
+    assert word in verdict.text
+
+
+@pytest.mark.parametrize("refits", [True, False])
+def test_a_run_that_came_to_its_end_has_no_verdict_on_that(refits: bool) -> None:
+    """By its steps, or since the validation rows gained no more; in time order without a refit."""
+    *density, last = points(*LEVEL, *[(1.0, 1.0)] * 5)
+    told = [*density, last.model_copy(update={"step": 1000})] if refits else density
+
+    assert verdicts.run(told, most=5000, refits=refits) == []
+    assert verdicts.run(points(*LEVEL)[:-1], most=2000, refits=False) == []
 
 
 def test_no_curve_no_verdict() -> None:
@@ -68,7 +96,7 @@ def test_a_gap_is_tight_or_not(nats: float, good: bool) -> None:
     [
         ((0.5, 0.9, 0.99), 500, True, "cover what they say"),
         ((0.45, 0.87, 0.98), 500, True, "cover what they say"),
-        ((0.4, 0.7, 0.8), 500, False, "too narrow for 's0' (70%"),
+        ((0.4, 0.7, 0.8), 500, False, "too narrow for 's0' (80.0% in the 99% band)"),
         ((0.4, 0.7, 0.8), 5, True, "cover what they say"),
         ((0.7, 0.99, 1.0), 500, True, "more than they say"),
     ],
