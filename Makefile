@@ -14,7 +14,7 @@ test: .venv/test.installed
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest --numprocesses auto --dist loadfile
 
 .venv/test.installed: .venv/serve.installed
 	$(PIP_INSTALL) --editable '.[cpu,training,dev]'

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from training.sums import NEGLIGIBLE
+
 ROUNDS, ROUNDS_TO_CHOOSE = 20, 5
 LEAST_GAIN = 1e-3
 """Nats a row that a round must gain, or it is the last."""
@@ -17,8 +19,6 @@ ROWS_A_LATENT = 4
 """A mixture that is tried has at least so many rows for each latent of each component."""
 WORSE = 0.5
 """Nats above the best so far at which no larger mixture is tried."""
-NEGLIGIBLE = -60.0
-"""ln of a share in a row that is as good as none."""
 RIDGE = 1e-6
 """Added to the variance of each latent over all rows: a latent that does not move has none."""
 

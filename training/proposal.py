@@ -103,13 +103,13 @@ class Proposal(nn.Module):
         centres, roots, loadings = self.means.double(), self.roots.double(), self.loadings.double()
         precisions = roots @ roots.mT + (seen[:, None, None, :] * loadings) @ loadings.mT
         inverse_roots = inverse_root(precisions)
-        own, found = inverse_roots.index_select(0, pattern), self._found(x, observed, loadings)
-        explained = own @ found[..., None]
-        means = centres + (own.mT @ explained)[..., 0]
+        found = self._found(x, observed, loadings)
+        explained = _by_pattern(inverse_roots, found, pattern)
+        means = centres + _by_pattern(inverse_roots.mT, explained, pattern)
         linear = (precisions @ centres[..., None])[..., 0].index_select(0, pattern) + found
         residual = observed[:, None, :] * (x[:, None, :] / self.scales.double() - self.offsets.double())
         log_determinants = total(roots.diagonal(dim1=-2, dim2=-1).log()) + _log_determinants(inverse_roots)
-        fit = 0.5 * (total(explained[..., 0].square()) - total(residual.square()))
+        fit = 0.5 * (total(explained.square()) - total(residual.square()))
         fit = fit - observed @ self.scales.double().log().mT
         log_weights = self.log_weights.double() + log_determinants.index_select(0, pattern) + fit
         log_weights = log_weights - log_weights.amax(dim=-1, keepdim=True)
@@ -137,11 +137,21 @@ def _line(decode: Decoder, mean: Tensor, factor: Tensor, noise: Tensor) -> tuple
 
 def _patterns(observed: Tensor) -> tuple[Tensor, Tensor]:
     """Which pattern each row of `observed` [n, D] has, [n], and the patterns there are, [P, D]."""
-    same = (observed[:, None, :] == observed[None, :, :]).all(dim=-1).to(observed.dtype)
+    signs = 2 * observed - 1
+    same = (signs @ signs.mT == observed.shape[1]).to(observed.dtype)
     first = torch.nonzero(total(same.tril(diagonal=-1)) == 0).squeeze(-1)
     number = torch.arange(first.shape[0], dtype=observed.dtype)
     which = (same.index_select(1, first) @ number[:, None]).squeeze(-1).long()
     return which, observed.index_select(0, first)
+
+
+def _by_pattern(matrices: Tensor, vectors: Tensor, pattern: Tensor) -> Tensor:
+    """Of vectors [n, C, L] the products with their pattern's matrices [P, C, L, L], [n, C, L].
+
+    Every pattern's with every row: far cheaper for few patterns than a copy of its matrices for each row.
+    """
+    products = matrices @ vectors.permute(1, 2, 0)
+    return products.permute(0, 3, 1, 2)[pattern, torch.arange(vectors.shape[0])]
 
 
 def inverse_root(matrices: Tensor) -> Tensor:

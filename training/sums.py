@@ -5,6 +5,9 @@ from torch import Tensor
 
 from training.gaussian import exp, log
 
+NEGLIGIBLE = -60.0
+"""ln of a share that is as good as none."""
+
 
 def total(x: Tensor) -> Tensor:
     """The sum over the last axis: [..., N] → [...]."""
@@ -21,10 +24,10 @@ def log_sum_exp(x: Tensor) -> Tensor:
     """ln Σ exp over the last axis: [..., N] → [...].
 
     The exponentials are float32, which is faster: of values from 0 to 1 whose sum is at least 1, they leave the
-    logarithm exact to 1e-6 nats.
+    logarithm exact to 1e-6 nats. What is too small to count is kept off denormal numbers, which are slow.
     """
     largest = x.amax(dim=-1, keepdim=True)
-    return total((x - largest).float().exp()).to(x.dtype).log() + largest.squeeze(-1)
+    return total((x - largest).clamp(min=NEGLIGIBLE).float().exp()).to(x.dtype).log() + largest.squeeze(-1)
 
 
 def log_add_exp(first: Tensor, second: Tensor) -> Tensor:
