@@ -21,7 +21,7 @@ from training.hidden import Hidden
 from training.prior import FixedPrior
 from training.proposal import Proposal, Proposed
 from training.sums import log_sum_exp, mean_over_draws, total
-from training.vae import Mixed, Vae, draws_for, mix, whitened_draws
+from training.vae import Mixed, Vae, costs, draws_for, mix, whitened_draws
 
 
 @dataclass(frozen=True)
@@ -101,8 +101,7 @@ class Graphs(nn.Module):
         posterior, noise = self.vae.encode(x, observed), self.noise[:, 1:]
         z = posterior.draw(noise)
         decoded: Gaussian = self.vae.decode(z)
-        per_sensor = -observed[:, None, :] * decoded.log_prob(x[:, None, :])
-        kl = self.vae.prior.kl(posterior, z, noise)
+        per_sensor, kl = costs(decoded, x, observed), self.vae.prior.kl(posterior, z, noise)
         mean = mean_over_draws(decoded.mean)
         variance = mean_over_draws(decoded.variance + (decoded.mean - mean[:, None, :]).square())
         parts = Elbo(mean_over_draws(per_sensor), mean_over_draws(kl[:, :, None])[:, 0])
@@ -118,7 +117,7 @@ class Graphs(nn.Module):
         proposed = self.proposed(x, observed)
         z = proposed.draw(self.noise)
         decoded: Gaussian = self.vae.decode(z)
-        per_sensor = -observed[:, None, :] * decoded.log_prob(x[:, None, :])
+        per_sensor = costs(decoded, x, observed)
         log_weight = self.vae.prior.log_prob(z) - proposed.log_prob(z) - total(per_sensor)
         log_sum = log_sum_exp(log_weight)[:, None]
         shares = exp(log_weight - log_sum)[:, None, :]

@@ -10,6 +10,7 @@ from training.elbo import log_rest
 from training.gaussian import Gaussian, exp
 from training.graphs import Graphs, holed
 from training.sums import log_add_exp, total
+from training.vae import costs
 
 CONSTANT_NATS = 0.5
 """A sensor that never moved costs ½ ((x − value) / scale)² nats: nothing at rest, and no density is bought by it."""
@@ -120,8 +121,7 @@ class Importance(nn.Module):
         proposed = g.proposed(active, seen)
         z = proposed.draw(noise)
         decoded: Gaussian = g.vae.decode(z)
-        log_weight = total(seen[:, None, :] * decoded.log_prob(active[:, None, :]))
-        log_weight = log_weight + g.vae.prior.log_prob(z) - proposed.log_prob(z)
+        log_weight = g.vae.prior.log_prob(z) - proposed.log_prob(z) - total(costs(decoded, active, seen))
         mean, variance = decoded.mean, decoded.variance
         for expert in g.experts:
             others, own = log_rest(expert.log_weight) + log_weight, -expert.elbo(active, seen).negative[:, None]

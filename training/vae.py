@@ -124,8 +124,12 @@ def elbo(vae: Vae, posterior: Posterior, x: Tensor, observed: Tensor, noise: Ten
     One value a draw, made by standard normal `noise` [K, L] or [n, K, L]: per_sensor [n, K, D] and kl [n, K].
     """
     z = posterior.draw(noise)
-    log_likelihood = vae.decode(z).log_prob(x[:, None, :])
-    return Elbo(-observed[:, None, :] * log_likelihood, vae.prior.kl(posterior, z, noise))
+    return Elbo(costs(vae.decode(z), x, observed), vae.prior.kl(posterior, z, noise))
+
+
+def costs(decoded: Gaussian, x: Tensor, observed: Tensor) -> Tensor:
+    """−ln p(x|z) of each sensor of x [n, D] at each draw that was decoded, [n, K, D], 0 where it is missing."""
+    return -observed[:, None, :] * decoded.log_prob(x[:, None, :])
 
 
 def network(vae: Vae, posterior: Posterior, x: Tensor, observed: Tensor, noise: Tensor) -> Elbo:
