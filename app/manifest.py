@@ -164,7 +164,7 @@ class Manifest(Frozen):
     version: Annotated[int, Field(ge=1)]
     sensors: Annotated[tuple[Sensor, ...], Field(min_length=1)]
     latent_size: Annotated[int, Field(ge=1)]
-    decoder: Literal["gaussian"]
+    decoder: Literal["gaussian", "student_t"]
     decoder_scale: Literal["free", "per_sensor", "shared", "fixed"]
     prior: Literal["normal", "mixture"]
     draws: Annotated[int, Field(ge=2)]

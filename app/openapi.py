@@ -23,7 +23,7 @@ from app.verbs import Verb, least_rate, most_samples
 Schema = dict[str, Any]
 REF = "#/components/schemas/{model}"
 DESCRIPTION = (
-    "Scores sensor vectors with a variational auto-encoder whose decoder is Gaussian. The verbs at the root ask the "
+    "Scores sensor vectors by the negative ELBO of a variational auto-encoder. The verbs at the root ask the "
     "default model. Every answer carries X-Request-ID; a sane one that a request brings is kept."
 )
 ASKED: dict[str, Verb] = {

@@ -91,7 +91,7 @@ def floors(vae: Vae, sensors: tuple[Sensor, ...]) -> Array:
 def _at_floor(vae: Vae, rows: Rows) -> Tensor:
     """Share of rows in which more than half of the decoder's variance, at the posterior's mean, is its floor's, [A]."""
     decoded = vae.decode(vae.encode(rows.x, rows.observed).mean)
-    share: Tensor = (2 * vae.decode.floor_variance > decoded.variance).double().mean(dim=0)
+    share: Tensor = (2 * vae.decode.floor_variance > decoded.squared_scale).double().mean(dim=0)
     return share
 
 

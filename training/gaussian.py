@@ -20,9 +20,13 @@ class Gaussian:
     log_variance: Tensor
 
     @property
-    def scale(self) -> Tensor:
-        """The standard deviation."""
-        return self.variance.sqrt()
+    def squared_scale(self) -> Tensor:
+        """The variance."""
+        return self.variance
+
+    def sample(self, noise: Tensor) -> Tensor:
+        """Draws [..., N] from standard normal noise [..., N]."""
+        return self.mean + self.variance.sqrt() * noise
 
     def log_prob(self, x: Tensor) -> Tensor:
         """ln N(x; mean, variance) in nats, one value a dimension."""

@@ -20,6 +20,7 @@ from training.gaussian import Gaussian, exp
 from training.hidden import Hidden
 from training.prior import FixedPrior
 from training.proposal import Proposal, Proposed
+from training.student import StudentT
 from training.sums import log_sum_exp, mean_over_draws, total
 from training.vae import Mixed, Vae, costs, draws_for, mix, whitened_draws
 
@@ -100,7 +101,7 @@ class Graphs(nn.Module):
         """What the network says of rows x [n, A]; it is asked twice about those with sensors missing."""
         posterior, noise = self.vae.encode(x, observed), self.noise[:, 1:]
         z = posterior.draw(noise)
-        decoded: Gaussian = self.vae.decode(z)
+        decoded: Gaussian | StudentT = self.vae.decode(z)
         per_sensor, kl = costs(decoded, x, observed), self.vae.prior.kl(posterior, z, noise)
         mean = mean_over_draws(decoded.mean)
         variance = mean_over_draws(decoded.variance + (decoded.mean - mean[:, None, :]).square())
@@ -116,7 +117,7 @@ class Graphs(nn.Module):
         """
         proposed = self.proposed(x, observed)
         z = proposed.draw(self.noise)
-        decoded: Gaussian = self.vae.decode(z)
+        decoded: Gaussian | StudentT = self.vae.decode(z)
         per_sensor = costs(decoded, x, observed)
         log_weight = self.vae.prior.log_prob(z) - proposed.log_prob(z) - total(per_sensor)
         log_sum = log_sum_exp(log_weight)[:, None]

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from training.elbo import log_rest
 from training.gaussian import Gaussian, exp
 from training.graphs import Graphs, holed
+from training.student import StudentT
 from training.sums import log_add_exp, total
 from training.vae import costs
 
@@ -64,7 +65,7 @@ class Sample(nn.Module):
         self.graphs = graphs
         self.parts = [
             graphs.sample_prior.noise_size,
-            len(graphs.active),
+            graphs.vae.decode.noise_size,
             *(1 + expert.noise_size for expert in graphs.experts),
         ]
         self.noise_size = sum(self.parts)
@@ -73,9 +74,9 @@ class Sample(nn.Module):
 
     def forward(self, noise: Tensor) -> Tensor:
         g = self.graphs
-        latent, own, *others = noise.split(self.parts, dim=-1)
-        decoded: Gaussian = g.vae.decode(g.sample_prior(latent))
-        active = decoded.mean + decoded.scale * own
+        latent, decoder, *others = noise.split(self.parts, dim=-1)
+        decoded: Gaussian | StudentT = g.vae.decode(g.sample_prior(latent))
+        active, own = decoded.sample(decoder), decoder[:, : len(g.active)]
         for expert, edge, other in zip(g.experts, self.edges, others, strict=False):
             active = torch.where(other[:, :1] > edge, expert.sample(other[:, 1:], own), active)
         at_rest = torch.zeros_like(noise[:, :1]).expand(-1, len(g.constant))
@@ -120,7 +121,7 @@ class Importance(nn.Module):
         active, seen = g.moving(standardised), g.moving(observed)
         proposed = g.proposed(active, seen)
         z = proposed.draw(noise)
-        decoded: Gaussian = g.vae.decode(z)
+        decoded: Gaussian | StudentT = g.vae.decode(z)
         log_weight = g.vae.prior.log_prob(z) - proposed.log_prob(z) - total(costs(decoded, active, seen))
         mean, variance = decoded.mean, decoded.variance
         for expert in g.experts:

@@ -5,15 +5,45 @@ ln(1 + δ²/ν) nats stand in the place of ½δ², and a part that depends on D 
 """
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from training.gaussian import log
+from training.sums import total
 
 DEGREES = 4
 """Of freedom, ν: few, yet the variance is finite."""
 LEAST_DISTANCE = 1e-12
+
+
+@dataclass(frozen=True)
+class StudentT:
+    """Student's t in each dimension by itself, all [..., N]; its scale is what a normal's would be at u = 1."""
+
+    mean: Tensor
+    squared_scale: Tensor
+    log_squared_scale: Tensor
+
+    @property
+    def variance(self) -> Tensor:
+        """ν / (ν − 2) of the squared scale."""
+        return self.squared_scale * (DEGREES / (DEGREES - 2))
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """ln t_ν(x) in nats, one value a dimension."""
+        squares = (x - self.mean).square() / self.squared_scale
+        constant = math.lgamma((DEGREES + 1) / 2) - math.lgamma(DEGREES / 2) - 0.5 * math.log(DEGREES * math.pi)
+        return constant - 0.5 * ((DEGREES + 1) * log(1 + squares / DEGREES) + self.log_squared_scale)
+
+    def sample(self, noise: Tensor) -> Tensor:
+        """Draws [..., N] from standard normal noise [..., N·(1 + ν)]."""
+        sensors = self.mean.shape[-1]
+        own, heaviness = noise.split([sensors, sensors * DEGREES], dim=-1)
+        u = total(heaviness.unflatten(-1, (sensors, DEGREES)).square()) / DEGREES
+        drawn: Tensor = self.mean + (self.squared_scale / u).sqrt() * own
+        return drawn
 
 
 def nats_a_square(squares: Tensor, count: Tensor) -> Tensor:

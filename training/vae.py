@@ -22,6 +22,7 @@ from training.mixture import Mixture
 from training.neighbours import Neighbours
 from training.posterior import Posterior
 from training.prior import FixedPrior, MixturePrior, StandardPrior
+from training.student import DEGREES, StudentT
 from training.sums import mean_over_draws, total
 
 LOG_SCALE_RANGE = 1.0
@@ -44,6 +45,7 @@ class Shape:
     """Of the neighbours; 0 where there are none."""
     background: float
     """The background's share of the mass."""
+    decoder: Literal["gaussian", "student_t"] = "gaussian"
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,10 @@ class Mixed:
 
 
 class Decoder(nn.Module):
-    """p(x|z) = N(mean, diag scale²): a linear mean and a constant scale a sensor, plus hidden layers that bend both."""
+    """p(x|z) = N(mean, diag scale²): a linear mean and a constant scale a sensor, plus hidden layers that bend both.
+
+    Or each sensor's Student t with this mean and scale, whose few readings far out cost a logarithm only.
+    """
 
     floor_variance: Tensor
 
@@ -74,12 +79,13 @@ class Decoder(nn.Module):
         self.register_buffer("floor_variance", floor.square() if scale.fixed is None else torch.zeros_like(floor))
         self.linear = nn.Parameter(torch.zeros(shape.latents, shape.sensors))
         self.offset = nn.Parameter(torch.zeros(shape.sensors))
-        self.scale = scale
+        self.scale, self.kind = scale, shape.decoder
+        self.noise_size = shape.sensors * (1 + DEGREES if self.kind == "student_t" else 1)
         self.log_scale = nn.Parameter(torch.zeros(1 if scale.kind == "shared" else shape.sensors))
         self.log_scale.requires_grad_(scale.fixed is None)
         self.hidden = Hidden(shape.latents, 2 * shape.sensors, shape.width) if shape.width else None
 
-    def forward(self, z: Tensor) -> Gaussian:
+    def forward(self, z: Tensor) -> Gaussian | StudentT:
         mean: Tensor = z @ self.linear + self.offset
         log_scale: Tensor = self.log_scale
         if self.hidden is not None:
@@ -89,7 +95,8 @@ class Decoder(nn.Module):
                 log_scale = log_scale + LOG_SCALE_RANGE * torch.tanh(bend / LOG_SCALE_RANGE)
         # variances add: the floor is noise that no network can explain away
         variance = exp((2 * log_scale).expand_as(mean)) + self.floor_variance
-        return Gaussian(mean, variance, log(variance))
+        kind = StudentT if self.kind == "student_t" else Gaussian
+        return kind(mean, variance, log(variance))
 
 
 class Vae(nn.Module):
@@ -127,7 +134,7 @@ def elbo(vae: Vae, posterior: Posterior, x: Tensor, observed: Tensor, noise: Ten
     return Elbo(costs(vae.decode(z), x, observed), vae.prior.kl(posterior, z, noise))
 
 
-def costs(decoded: Gaussian, x: Tensor, observed: Tensor) -> Tensor:
+def costs(decoded: Gaussian | StudentT, x: Tensor, observed: Tensor) -> Tensor:
     """−ln p(x|z) of each sensor of x [n, D] at each draw that was decoded, [n, K, D], 0 where it is missing."""
     return -observed[:, None, :] * decoded.log_prob(x[:, None, :])
 
