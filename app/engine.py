@@ -24,7 +24,7 @@ VECTOR = 4
 """onnxruntime's exp and log take this many values at a time: draws are run in multiples of it, for equal bits."""
 DRAWS_AT_ONCE = 4096
 """Rows × draws of one run."""
-CONDITIONAL_DRAWS = 64
+CONDITIONAL_DRAWS = 128
 """Draws that a missing sensor's moments are made of, or twice the latents where that is more."""
 RESAMPLED_DRAWS = 1024
 """Draws that rows with missing sensors are completed from."""

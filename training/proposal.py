@@ -85,6 +85,8 @@ class Proposal(nn.Module):
     def __init__(self, decode: Decoder, mixture: Mixture) -> None:
         super().__init__()
         latents = mixture.means.shape[1]
+        order = mixture.means[:, 0].argsort()  # neighbours beside each other, so that even numbers pick them evenly
+        mixture = Mixture(mixture.means[order], mixture.roots[order], mixture.log_weights[order])
         noise = whitened_draws(max(DRAWS, 2 * latents), latents, seed=1)
         lines = [
             _line(decode, mean, factor, noise) for mean, factor in zip(mixture.means, mixture.factors(), strict=True)

@@ -130,6 +130,7 @@ class Importance(nn.Module):
             log_weight = log_add_exp(others, own)
             share = exp(own - log_weight)[:, :, None]
             mean, variance = blend(mean, variance, expert.predict(active, seen).for_draws(), share)
+        log_weight = log_weight * seen.amax(dim=-1, keepdim=True)  # nothing observed, nothing learnt
         jacobian = total(seen * g.scale[g.active].log()) + total(nats_at_rest(g, standardised, observed))
         return log_weight - jacobian[:, None], *in_units(g, mean, variance)
 

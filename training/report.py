@@ -26,6 +26,8 @@ def report(readings: Readings, config: Config, trained: Trained, engine: Engine,
     sensors, moving = trained.sensors, sum(not sensor.constant for sensor in trained.sensors)
     found = difficult(readings.x[parts.train], sensors, diagnostics.floors(trained.vae, sensors))
     odd = suspects(readings, parts, config, engine, held_out)
+    curve, steps = trained.provenance.curve, density_stage(config, moving, None).steps
+    cut_short = verdicts.run(curve, steps, refits=config.split != "time")
     x = diagnostics.examined(trained.held_out, sensors)
     latents = diagnostics.latents(engine, x)
     gap = diagnostics.gap(engine, x)
@@ -37,8 +39,7 @@ def report(readings: Readings, config: Config, trained: Trained, engine: Engine,
         gap=gap,
         fits=fits,
         verdicts=(
-            *verdicts.run(trained.provenance.curve, density_stage(config, moving, None).steps, config.split != "time"),
-            *verdicts.curve(trained.provenance.curve, moving),
+            *(cut_short or verdicts.curve(curve, moving)),
             *verdicts.sensors(found),
             *verdicts.rows(odd),
             *verdicts.latents(latents, moving),

@@ -135,9 +135,14 @@ def _tell(chosen: Index, excess: Array, readings: Readings, parts: Split, engine
 
 
 def _given_others(engine: Engine, x: Array, scores: Array) -> Array:
-    """What the score falls by without each sensor, [n, D] in nats of standardised sensors; NaN where it is missing."""
+    """What the score falls by without each sensor, [n, D] in nats of standardised sensors.
+
+    NaN where it is missing, −∞ where it never moved and rests.
+    """
     sensors = engine.manifest.sensors
     masked = np.where(np.eye(len(sensors), dtype=bool), np.nan, x[:, None, :])
     without = engine.score(masked.reshape(-1, len(sensors))).score.reshape(x.shape)
     units = np.array([0.0 if sensor.constant else np.log(sensor.scale) for sensor in sensors])
-    return np.where(np.isnan(x), np.nan, scores[:, None] - without - units)
+    nats = scores[:, None] - without - units
+    at_rest = np.array([sensor.constant for sensor in sensors]) & (nats == 0)
+    return np.where(np.isnan(x), np.nan, np.where(at_rest, -np.inf, nats))

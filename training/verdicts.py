@@ -42,7 +42,7 @@ def run(points: Sequence[TrainingPoint], most: int, refits: bool) -> list[Verdic
     if steps[DENSITY] < most and patient:
         text = f"cut short in stage '{DENSITY}' at step {steps[DENSITY]} of at most {most}"
     elif refits and steps[REFIT] < found:
-        text = f"cut short in stage '{REFIT}' at step {steps[REFIT]} of {found}"
+        text = f"cut short before stage '{REFIT}' was at its end, at step {steps[REFIT]} of {found}"
     else:
         return []
     return [Verdict(about="run", good=False, text=f"{text}: give it more time")]

@@ -75,6 +75,17 @@ def test_nothing_observed_has_a_bound_of_nothing(plant_engine: Engine) -> None:
     assert (found.value.tolist(), found.error.tolist()) == ([0], [0])
 
 
+def test_where_only_constant_sensors_are_observed_the_bound_is_the_score(plant_engine: Engine) -> None:
+    """Nothing at rest, and what a moved valve costs, whatever the draws."""
+    x = np.full((2, 4), np.nan)
+    x[:, 3] = 3.0, 3.1
+
+    found, score = plant_engine.bound(x, draws=8, seed=0), plant_engine.score(x).score
+
+    np.testing.assert_allclose(found.value, score, rtol=1e-12)
+    assert (score[0], score[1] > 1) == (0, True)
+
+
 def test_a_missing_sensor_is_reconstructed_given_the_others(plant_engine: Engine) -> None:
     """Its mean and its scale are those of the exact conditional."""
     x = holed_rows(500)

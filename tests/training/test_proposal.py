@@ -32,11 +32,12 @@ def vae() -> Vae:
 
 @pytest.fixture
 def mixture() -> Mixture:
-    """Four components of the latents."""
+    """Four components of the latents, in the order of the first."""
     generator = torch.Generator().manual_seed(1)
     roots = torch.randn(4, LATENTS, LATENTS, generator=generator).tril(-1) + 2 * torch.eye(LATENTS)
     weights = torch.tensor([0.1, 0.2, 0.3, 0.4])
-    return Mixture(torch.randn(4, LATENTS, generator=generator).double(), roots.double(), weights.double().log())
+    means = torch.randn(4, LATENTS, generator=generator).double()
+    return Mixture(means[means[:, 0].argsort()], roots.double(), weights.double().log())
 
 
 def rows() -> Tensor:

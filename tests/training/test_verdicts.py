@@ -37,7 +37,7 @@ def test_a_curve_is_level_still_falling_or_overfitted(curve: list[tuple[float, f
     [
         ([], 0, "stage 'density' at step 0 of at most 5000"),
         (FALLING, 0, "stage 'density' at step 1000 of at most 5000"),
-        (LEVEL + [(1.0, 1.0)] * 5, 999, "stage 'refit' at step 999 of 1000"),
+        (LEVEL + [(1.0, 1.0)] * 5, 999, "stage 'refit' was at its end, at step 999 of 1000"),
     ],
 )
 def test_a_run_without_the_time_it_needs_is_told(curve: list[tuple[float, float]], refit: int, word: str) -> None:
