@@ -62,7 +62,7 @@ def test_it_predicts_what_its_samples_say(neighbours: Neighbours) -> None:
     predicted = neighbours.predict(nothing, nothing)
 
     torch.testing.assert_close(predicted.mean[0], drawn.mean(dim=0), atol=0.02, rtol=0)
-    torch.testing.assert_close(predicted.scale[0], drawn.std(dim=0), atol=0, rtol=0.05)
+    torch.testing.assert_close(predicted.variance.sqrt()[0], drawn.std(dim=0), atol=0, rtol=0.05)
     lonely = neighbours.rows.clone()
     lonely[0] = 50.0
     neighbours.rows.copy_(lonely)
