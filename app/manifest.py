@@ -165,7 +165,7 @@ class Manifest(Frozen):
     sensors: Annotated[tuple[Sensor, ...], Field(min_length=1)]
     latent_size: Annotated[int, Field(ge=1)]
     decoder: Literal["gaussian", "student_t"]
-    decoder_scale: Literal["free", "per_sensor", "shared", "fixed"]
+    decoder_scale: Literal["free", "student_t", "per_sensor", "shared", "fixed"]
     prior: Literal["normal", "mixture"]
     draws: Annotated[int, Field(ge=2)]
     """How many constant posterior draws the graphs of `score` and `reconstruct` average over."""

@@ -87,10 +87,10 @@ def test_every_setting_is_documented() -> None:
 
 
 def test_every_key_of_a_run_is_documented() -> None:
-    """Each key of run.toml is in the README's table, and there are few."""
+    """Each key of run.toml is in the README's table, and there is at most a dozen."""
     for key in Config.__dataclass_fields__:
         assert f"`{key}`" in README
-    assert len(Config.__dataclass_fields__) <= 13
+    assert len(Config.__dataclass_fields__) <= 12
 
 
 def test_every_error_code_is_documented() -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from training.elbo import Elbo
 from training.gaussian import Gaussian
-from training.student import DEGREES, LEAST_DISTANCE, nats_a_square, offsets, spread
+from training.student import DEGREES, LEAST_DISTANCE, inverse_spread, nats_a_square, offsets, spread
 from training.subspace import Subspace
 from training.sums import total
 
@@ -99,7 +99,7 @@ class Background(nn.Module):
     def sample(self, noise: Tensor, own: Tensor) -> Tensor:
         """Rows [n, D] from standard normal noise [n, noise_size] and [n, D]."""
         heaviness, latent = noise.split([DEGREES, self.latents], dim=-1)
-        u = total(heaviness.square()) / DEGREES
+        u = inverse_spread(heaviness)
         drawn: Tensor = self.mean + (latent @ self.loading + self.variance.sqrt() * own) / u.sqrt()[:, None]
         return drawn
 

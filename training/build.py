@@ -34,7 +34,6 @@ def build(config: Config, sensors: tuple[Sensor, ...], rows: Rows) -> Vae:
         width=config.width if config.width is not None else (128 if len(rows) < 2000 else 256),
         tied=count <= MANY,
         background=BACKGROUND if count <= MANY else BACKGROUND_OF_MANY,
-        decoder=config.decoder,
         kernels=min(MOST_ROWS, len(_complete(rows))) // VECTOR * VECTOR,
     )
     vae = Vae(shape, floor(sensors), _decoder_scale(config, count))

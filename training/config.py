@@ -39,11 +39,10 @@ class Config:
     components: int | None = None
     """Components of the learned mixture prior, 0 for the N(0, I) prior; by default as many as held-out rows ask for, or
     0 above 32 sensors, where components lie too sparsely to say what is between them."""
-    decoder: Literal["gaussian", "student_t"] = "gaussian"
-    """What p(x|z) is of each sensor; Student's t (4 degrees of freedom) for sensors with spikes of their own."""
-    decoder_scale: Literal["free", "per_sensor", "shared"] | None = None
-    """The decoder's scale: from the network, one constant a sensor, or one constant for all (in training scales). By
-    default from the network, or one constant a sensor above 32 sensors."""
+    decoder_scale: Literal["free", "per_sensor", "shared", "student_t"] | None = None
+    """The decoder's scale: from the network, one constant a sensor, one constant for all (in training scales), or the
+    network's times one drawn for each reading, which is Student's t (4 degrees of freedom), for sensors with spikes of
+    their own. By default from the network, or one constant a sensor above 32 sensors."""
     kl_weight: float | None = None
     """Weight w of `mse + w·KL` (mean over D sensors, standardised): fixes the decoder's variance at w·D/2."""
 
@@ -56,8 +55,8 @@ class Config:
                 raise ValueError(f"{key} is {value}, the least is {lowest}")
         if self.kl_weight is not None and not 0 < self.kl_weight < float("inf"):
             raise ValueError(f"kl_weight is {self.kl_weight}, expected a positive number")
-        if self.kl_weight is not None and self.decoder != "gaussian":
-            raise ValueError(f"kl_weight fixes the variance of a Gaussian decoder, and decoder is '{self.decoder}'")
+        if self.kl_weight is not None and self.decoder_scale == "student_t":
+            raise ValueError("kl_weight fixes the variance of a Gaussian decoder, and decoder_scale is 'student_t'")
 
     def fixed_scale(self, sensors: int) -> float | None:
         """The decoder scale, in training scales, that `kl_weight` means for D sensors: σ² = w·D/2."""

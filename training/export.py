@@ -121,7 +121,7 @@ def _manifest(trained: Trained, version: int, graphs: Graphs, noise_size: int) -
         version=version,
         sensors=trained.sensors,
         latent_size=graphs.latents,
-        decoder=trained.vae.shape.decoder,
+        decoder="student_t" if trained.vae.decode.scale.kind == "student_t" else "gaussian",
         decoder_scale=trained.vae.decode.scale.kind,
         prior="mixture" if isinstance(trained.vae.prior, MixturePrior) else "normal",
         draws=graphs.draws,

@@ -113,7 +113,11 @@ def descend(
 def _finished(descent: Descent, stage: Stage) -> bool:
     if descent.step >= stage.steps or _spent(descent, stage) >= 1:
         return True
-    nats = [point.validation_nats for point in descent.curve if point.validation_nats is not None]
+    return gains_no_more([point.validation_nats for point in descent.curve if point.validation_nats is not None])
+
+
+def gains_no_more(nats: list[float]) -> bool:
+    """Whether the last PATIENCE of a stage's validation nats are none of them the least."""
     return bool(nats) and len(nats) - 1 - nats.index(min(nats)) >= PATIENCE
 
 

@@ -10,13 +10,16 @@ from torch import Tensor, nn
 
 from training.elbo import Elbo
 from training.gaussian import Gaussian, exp, log
-from training.student import DEGREES, nats_a_square, offsets, spread
+from training.student import DEGREES, inverse_spread, nats_a_square, offsets, spread
 from training.sums import log_sum_exp, total
 
 MOST_ROWS = 1024
 """Kernels at most; a multiple of `training.gaussian.VECTOR`."""
-WIDTHS = torch.logspace(-1.7, 0.2, 20, dtype=torch.float64)
-"""Of the kernels, in training scales; the one is taken under which each row is likeliest given the others."""
+
+
+def widths() -> Tensor:
+    """Of the kernels, in training scales; the one is taken under which each row is likeliest given the others."""
+    return torch.logspace(-1.7, 0.2, 20, dtype=torch.float64)
 
 
 class Neighbours(nn.Module):
@@ -47,11 +50,11 @@ class Neighbours(nn.Module):
         self.rows.copy_(rows)
         squares, count = self._squares(self.rows, torch.ones_like(self.rows)), torch.full((1, 1), float(rows.shape[1]))
         alone = torch.diag_embed(torch.full((len(rows),), math.inf, dtype=torch.float64))
+        tried = widths()
         nats = [
-            -log_sum_exp(self._log_kernel(squares, count, log_width) - alone).mean().item()
-            for log_width in WIDTHS.log()
+            -log_sum_exp(self._log_kernel(squares, count, log_width) - alone).mean().item() for log_width in tried.log()
         ]
-        self.log_width.copy_(WIDTHS[nats.index(min(nats))].log())
+        self.log_width.copy_(tried[nats.index(min(nats))].log())
 
     def elbo(self, x: Tensor, observed: Tensor) -> Elbo:
         """The negative ELBO's parts in closed form, per_sensor [n, D] and kl [n], of rows x [n, D], 0 where missing.
@@ -86,7 +89,7 @@ class Neighbours(nn.Module):
     def sample(self, noise: Tensor, own: Tensor) -> Tensor:
         """Rows [n, D] from standard normal noise [n, noise_size] and [n, D]: the first column picks the kernel."""
         kernel = (noise[:, :1] > self.edges).long().sum(dim=-1)
-        u = total(noise[:, 1:].square()) / DEGREES
+        u = inverse_spread(noise[:, 1:])
         return self.rows[kernel] + self.log_width.exp() * own / u.sqrt()[:, None]
 
     def _posterior(self, x: Tensor, observed: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -41,7 +41,7 @@ class StudentT:
         """Draws [..., N] from standard normal noise [..., N·(1 + ν)]."""
         sensors = self.mean.shape[-1]
         own, heaviness = noise.split([sensors, sensors * DEGREES], dim=-1)
-        u = total(heaviness.unflatten(-1, (sensors, DEGREES)).square()) / DEGREES
+        u = inverse_spread(heaviness.unflatten(-1, (sensors, DEGREES)))
         drawn: Tensor = self.mean + (self.squared_scale / u).sqrt() * own
         return drawn
 
@@ -50,6 +50,11 @@ def nats_a_square(squares: Tensor, count: Tensor) -> Tensor:
     """½(ν + D) ln(1 + δ²/ν) / δ² of δ² and D dimensions, which broadcast."""
     squares = squares.clamp(min=LEAST_DISTANCE)
     return 0.5 * (DEGREES + count) * log(1 + squares / DEGREES) / squares
+
+
+def inverse_spread(noise: Tensor) -> Tensor:
+    """u ~ Gamma(ν/2, ν/2) from standard normal noise [..., ν], [...]: a normal's variance divided by it makes a t."""
+    return total(noise.square()) / DEGREES
 
 
 def offsets(sensors: int) -> Tensor:

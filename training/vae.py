@@ -45,15 +45,15 @@ class Shape:
     """Of the neighbours; 0 where there are none."""
     background: float
     """The background's share of the mass."""
-    decoder: Literal["gaussian", "student_t"] = "gaussian"
 
 
 @dataclass(frozen=True)
 class DecoderScale:
     """Where the decoder's scale comes from."""
 
-    kind: Literal["free", "per_sensor", "shared", "fixed"]
-    """The network; a constant for each sensor; one for all, in training scales; or `fixed`."""
+    kind: Literal["free", "student_t", "per_sensor", "shared", "fixed"]
+    """The network; the network, times one drawn for each reading; a constant for each sensor; one for all, in training
+    scales; or `fixed`."""
     fixed: float | None = None
     """In training scales: what a squared error plus a weighted KL amounts to (see Config.fixed_scale)."""
 
@@ -69,7 +69,7 @@ class Mixed:
 class Decoder(nn.Module):
     """p(x|z) = N(mean, diag scale²): a linear mean and a constant scale a sensor, plus hidden layers that bend both.
 
-    Or each sensor's Student t with this mean and scale, whose few readings far out cost a logarithm only.
+    With a scale drawn for each reading it is each sensor's Student t, whose readings far out cost a logarithm only.
     """
 
     floor_variance: Tensor
@@ -79,8 +79,8 @@ class Decoder(nn.Module):
         self.register_buffer("floor_variance", floor.square() if scale.fixed is None else torch.zeros_like(floor))
         self.linear = nn.Parameter(torch.zeros(shape.latents, shape.sensors))
         self.offset = nn.Parameter(torch.zeros(shape.sensors))
-        self.scale, self.kind = scale, shape.decoder
-        self.noise_size = shape.sensors * (1 + DEGREES if self.kind == "student_t" else 1)
+        self.scale = scale
+        self.noise_size = shape.sensors * (1 + DEGREES if scale.kind == "student_t" else 1)
         self.log_scale = nn.Parameter(torch.zeros(1 if scale.kind == "shared" else shape.sensors))
         self.log_scale.requires_grad_(scale.fixed is None)
         self.hidden = Hidden(shape.latents, 2 * shape.sensors, shape.width) if shape.width else None
@@ -91,11 +91,11 @@ class Decoder(nn.Module):
         if self.hidden is not None:
             mean_correction, bend = self.hidden(within_reach(z)).chunk(2, dim=-1)
             mean = mean + mean_correction
-            if self.scale.kind == "free":
+            if self.scale.kind in {"free", "student_t"}:
                 log_scale = log_scale + LOG_SCALE_RANGE * torch.tanh(bend / LOG_SCALE_RANGE)
         # variances add: the floor is noise that no network can explain away
         variance = exp((2 * log_scale).expand_as(mean)) + self.floor_variance
-        kind = StudentT if self.kind == "student_t" else Gaussian
+        kind = StudentT if self.scale.kind == "student_t" else Gaussian
         return kind(mean, variance, log(variance))
 
 

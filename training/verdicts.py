@@ -7,7 +7,7 @@ from scipy.stats import binom
 
 from app.manifest import TrainingPoint
 from app.report import BANDS, DifficultSensor, Gap, Latents, SensorFit, Suspects, Verdict
-from training.fit import PATIENCE
+from training.fit import gains_no_more
 from training.train import DENSITY, REFIT, steps_found
 
 STILL_GAINING = 0.05
@@ -37,9 +37,8 @@ def run(points: Sequence[TrainingPoint], most: int, refits: bool) -> list[Verdic
     """
     judged = [point.validation_nats for point in points if point.validation_nats is not None]
     steps = {stage: max((p.step for p in points if p.stage == stage), default=0) for stage in (DENSITY, REFIT)}
-    patient = len(judged) - 1 - judged.index(min(judged)) < PATIENCE if judged else True
     found = steps_found(points)
-    if steps[DENSITY] < most and patient:
+    if steps[DENSITY] < most and not gains_no_more(judged):
         text = f"cut short in stage '{DENSITY}' at step {steps[DENSITY]} of at most {most}"
     elif refits and steps[REFIT] < found:
         text = f"cut short before stage '{REFIT}' was at its end, at step {steps[REFIT]} of {found}"

@@ -135,7 +135,7 @@ def test_a_row_of_nulls_is_no_reason_to_refuse_a_small_rate(calibration: Calibra
 
 
 def test_a_bundle_without_a_tail_ranks_only(plant: Bundle) -> None:
-    """What format 1 said before there were tails still reads, and its least rate stays 1/(n + 1)."""
+    """A calibration may have too few rows for one, and its least rate is 1/(n + 1) then."""
     old = plant.manifest.model_dump_json(exclude={"calibration": {"tail", "order", "interval_seconds"}})
 
     manifest = Manifest.model_validate_json(old)

@@ -7,7 +7,7 @@ from scipy.special import logsumexp
 from scipy.stats import multivariate_t
 from torch import Tensor
 
-from training.neighbours import WIDTHS, Neighbours
+from training.neighbours import Neighbours, widths
 from training.stacking import weight_of
 from training.student import DEGREES
 
@@ -88,7 +88,7 @@ def test_the_width_is_the_likeliest_for_rows_left_out(neighbours: Neighbours) ->
 
     chosen = neighbours.log_width.exp().item()
 
-    assert max(WIDTHS.tolist(), key=left_out) == pytest.approx(chosen)
+    assert max(widths().tolist(), key=left_out) == pytest.approx(chosen)
 
 
 def test_the_share_of_two_densities_is_the_likeliest() -> None:

@@ -61,8 +61,8 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Engine]:
     sensors = describe(x, "abcdef", [None] * SENSORS)
     parts = standardise(x[:2500], sensors), standardise(x[2500:2800], sensors)
     found = {}
-    for decoder in ("gaussian", "student_t"):
-        config = Config(decoder=decoder, latent_size=2, components=4, width=32, steps=800)
+    for decoder, scale in (("gaussian", "free"), ("student_t", "student_t")):
+        config = Config(decoder_scale=scale, latent_size=2, components=4, width=32, steps=800)
         vae = train(config, sensors, parts, Limits(None, 1), None, False, lambda point: None).vae
         trained = Trained("spiky", vae, sensors, x[2800:], provenance())
         written = export(trained, tmp_path_factory.mktemp(decoder))
@@ -97,4 +97,4 @@ def test_a_spike_does_not_move_what_is_expected(engines: dict[str, Engine]) -> N
 def test_a_weighted_kl_is_of_a_gaussian_decoder_only() -> None:
     """Both together mean nothing."""
     with pytest.raises(ValueError, match="kl_weight fixes the variance of a Gaussian decoder"):
-        Config(decoder="student_t", kl_weight=1e-4)
+        Config(decoder_scale="student_t", kl_weight=1e-4)
