@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _serve(options: argparse.Namespace) -> int:
     from app.main import serve  # score and inspect start without the web framework
 
-    return serve(_settings(options, "models", "model", "host", "port", "device"))
+    return serve(_settings(options, "models", "model", "host", "port", "workers", "device"))
 
 
 def _score(options: argparse.Namespace) -> int:
@@ -72,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_repository(serve)
     serve.add_argument("--host", help="address to listen at (NELBO_HOST, default 127.0.0.1)")
     serve.add_argument("--port", help="port to listen at (NELBO_PORT, default 8000)")
+    serve.add_argument("--workers", metavar="N", help="processes that answer (NELBO_WORKERS, default 1)")
     serve.set_defaults(run=_serve)
     _add_score(commands.add_parser("score", help="score a table", description=_SCORE))
     inspect = commands.add_parser(

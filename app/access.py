@@ -1,43 +1,50 @@
 """Around every request: its id, its line in the log, its place in the metrics, an answer to what nobody expected."""
 
+import itertools
 import logging
 import re
 import secrets
 import time
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.metrics import Metrics
 from app.problems import problem
 
-REQUEST_ID = "X-Request-ID"
-_SANE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+REQUEST_ID = b"x-request-id"
+_SANE_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
 
 log = logging.getLogger("nelbo.access")
 
 
 class Access:
-    """The outermost ASGI layer."""
+    """The outermost ASGI layer.
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    What was refused, or failed, has a line in the log; what was answered is counted, and has one when `log_answers`.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, log_answers: bool) -> None:
         self._app = app
         self._metrics = metrics
+        self._least_status = 0 if log_answers else 400
+        self._series = secrets.token_hex(8)
+        self._numbers = itertools.count()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = _request_id(scope)
+        request_id = self._request_id(scope)
         scope.setdefault("state", {})["request_id"] = request_id
+        header = (REQUEST_ID, request_id.encode())
         started, status = time.perf_counter(), 0
 
         async def identified(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)[REQUEST_ID] = request_id
+                message["headers"] = [*message.get("headers", ()), header]
             await send(message)
 
         try:
@@ -50,14 +57,17 @@ class Access:
             await response(scope, receive, identified)
         self._tell(scope, request_id, status, time.perf_counter() - started)
 
+    def _request_id(self, scope: Scope) -> str:
+        """The one that the request brings, where it is sane; else one of our own."""
+        for name, value in scope["headers"]:
+            if name == REQUEST_ID and _SANE_ID.fullmatch(value):
+                return str(value, "ascii")
+        return f"{self._series}{next(self._numbers):016x}"
+
     def _tell(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
         method = scope["method"] if scope["method"] in _METHODS else "other"
         route = getattr(scope.get("route"), "path", "unmatched")
         self._metrics.count_request(method, route, status, seconds)
-        code = scope["state"].get("code", "-")
-        log.info("request_id=%s %s %s %d %s %.1fms", request_id, method, route, status, code, 1000 * seconds)
-
-
-def _request_id(scope: Scope) -> str:
-    given = Headers(scope=scope).get(REQUEST_ID, "")
-    return given if _SANE_ID.fullmatch(given) else secrets.token_hex(16)
+        if status >= self._least_status:
+            code = scope["state"].get("code", "-")
+            log.info("request_id=%s %s %s %d %s %.1fms", request_id, method, route, status, code, 1000 * seconds)

@@ -4,6 +4,7 @@ A row with missing sensors is ranked among the held-out rows scored with the sam
 that goes takes its own nats with it.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +14,15 @@ import numpy.typing as npt
 from app.array import Array
 from app.cache import Cache
 from app.engine import Engine
-from app.errors import Fault, InvalidContent
 from app.ranking import Ranking
 from app.tail import fit_tail
 
+Pattern = npt.NDArray[np.bool_]
 PATTERNS_KEPT = 256
 """Patterns of missing sensors whose held-out scores stay in memory, the least recently asked for goes first."""
+
+RATES_KEPT = 64
+"""False-alarm rates whose thresholds for complete rows stay in memory."""
 
 
 @dataclass(frozen=True)
@@ -42,29 +46,51 @@ class Calibration:
             self._rows: Array = stored["rows"]
         self._engine = engine
         self._rankings = Cache(self._rank_under, PATTERNS_KEPT)
+        self._thresholds = Cache(self._complete.threshold, RATES_KEPT)
 
-    def judge(self, x: Array, score: Array, false_alarm_rate: float, max_patterns: int | None = None) -> Verdict:
-        """Rank each row's score among the held-out scores under the row's own pattern of missing sensors.
+    def judge(self, x: Array, score: Array, false_alarm_rate: float) -> Verdict:
+        """Rank each row's score [n] among the held-out scores under the row's own pattern of missing sensors.
 
         Raises:
             InvalidContent: `rate-out-of-range` for a rate above 0.5, or below the least that the held-out rows of a
-                pattern can vouch for; `too-many-patterns` for more than `max_patterns` different ones in one question.
+                pattern can vouch for.
         """
-        observed = ~np.isnan(x)
-        patterns, pattern_of_row = np.unique(observed, axis=0, return_inverse=True)
-        if max_patterns is not None and len(patterns) > max_patterns:
-            detail = f"found {len(patterns)} patterns of missing sensors, expected at most {max_patterns} a request"
-            raise InvalidContent("too-many-patterns", f"/rows: {detail}.", (Fault("/rows", detail),))
+        p_value, threshold = self.p_values(x, score), self.thresholds(x, false_alarm_rate)
+        return Verdict(p_value, threshold, p_value <= false_alarm_rate, (~np.isnan(x)).sum(axis=1))
+
+    def p_values(self, x: Array, score: Array) -> Array:
+        """The p-value of each row's score, [n]."""
+        if not np.isnan(x).any():
+            return self._complete.p_value(score)
+        p_value = np.empty(len(x))
+        for pattern, here in _patterns(x):
+            p_value[here] = self._rankings[pattern.tobytes()].p_value(score[here])
+        return p_value
+
+    def thresholds(self, x: Array, false_alarm_rate: float) -> Array:
+        """The score at which each row begins to be an alarm, [n] in nats.
+
+        Raises:
+            InvalidContent: as `judge`.
+        """
+        if not np.isnan(x).any():
+            return np.full(len(x), self._thresholds[false_alarm_rate])
         self._complete.require(false_alarm_rate)
-        p_value, threshold = np.empty(len(x)), np.empty(len(x))
-        for index, pattern in enumerate(patterns):
+        threshold = np.empty(len(x))
+        for pattern, here in _patterns(x):
             ranking = self._rankings[pattern.tobytes()]
-            here = pattern_of_row.ravel() == index
-            p_value[here] = ranking.p_value(score[here])
             # Where nothing is observed nothing can alarm, and no rate is too small for that.
             rate = false_alarm_rate if pattern.any() else max(false_alarm_rate, ranking.least_rate)
             threshold[here] = ranking.threshold(rate)
-        return Verdict(p_value, threshold, p_value <= false_alarm_rate, observed.sum(axis=1))
+        return threshold
+
+    def require(self, false_alarm_rate: float) -> None:
+        """Refuse what complete rows cannot answer.
+
+        Raises:
+            InvalidContent: `rate-out-of-range`.
+        """
+        self._complete.require(false_alarm_rate)
 
     def _rank_under(self, pattern: bytes) -> Ranking:
         """The ranking with only the sensors of `pattern` (one bool byte each) observed.
@@ -76,6 +102,13 @@ class Calibration:
             return self._complete
         held_out = np.sort(self._engine.score(np.where(observed, self._rows, np.nan)).score)
         return Ranking(held_out, fit_tail(held_out) if self._tail else None)
+
+
+def _patterns(x: Array) -> Iterator[tuple[Pattern, Pattern]]:
+    """Each pattern of observed sensors [D] in rows x [n, D], and the rows [n] that have it."""
+    patterns, pattern_of_row = np.unique(~np.isnan(x), axis=0, return_inverse=True)
+    for index, pattern in enumerate(patterns):
+        yield pattern, pattern_of_row.ravel() == index
 
 
 def discoveries(p_value: Array, rate: float) -> npt.NDArray[np.bool_]:

@@ -5,8 +5,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from app.manifest import Order, Tail
+from app.model import Model
 from app.ranking import MAX_RATE
-from app.repository import Model, Repository
+from app.repository import Repository
 from app.schemas import Wire
 from app.settings import Settings
 from app.verbs import default_rate, least_rate, most_explained, most_samples

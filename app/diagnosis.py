@@ -7,6 +7,7 @@ good one.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NoReturn
 
 import msgspec
@@ -28,6 +29,16 @@ class Shape:
     sensors: tuple[str, ...]
     max_rows: int
 
+    @cached_property
+    def known(self) -> frozenset[str]:
+        """The sensors' names."""
+        return frozenset(self.sensors)
+
+    @cached_property
+    def most_brackets(self) -> int:
+        """In a body with so many rows: a row opens one, and each of its sensors at most those in its name."""
+        return self.max_rows * (1 + sum(name.count("[") + name.count("{") for name in self.sensors)) + 4
+
 
 @dataclass(frozen=True)
 class Option:
@@ -39,7 +50,7 @@ class Option:
 
 
 @dataclass(frozen=True)
-class Rows:
+class RowsField:
     """The field that holds the rows."""
 
     required: bool = True
@@ -60,7 +71,7 @@ class Group:
     required: bool = False
 
 
-Fields = Mapping[str, Option | Rows | OneRow | Group]
+Fields = Mapping[str, Option | RowsField | OneRow | Group]
 
 
 def explain(body: bytes, fields: Fields, shape: Shape) -> None:
@@ -81,7 +92,6 @@ class _Walk:
     def __init__(self, cursor: Cursor, shape: Shape) -> None:
         self._cursor = cursor
         self._shape = shape
-        self._known = frozenset(shape.sensors)
         self._faults: list[Fault] = []
         self._code = ""
 
@@ -119,10 +129,10 @@ class _Walk:
         for name in sorted(missing):
             self._fault("missing-field", below(pointer, name), "this field is required")
 
-    def _field(self, pointer: str, field: Option | Rows | OneRow | Group) -> None:
+    def _field(self, pointer: str, field: Option | RowsField | OneRow | Group) -> None:
         token = self._cursor.next()
         match field:
-            case Rows():
+            case RowsField():
                 self._rows(pointer, token)
             case OneRow():
                 self._row(pointer, token)
@@ -166,7 +176,7 @@ class _Walk:
         except msgspec.DecodeError:
             return False
         if isinstance(row, dict):
-            right = row.keys() <= self._known and text.count('"') == 2 * len(row)
+            right = row.keys() <= self._shape.known and text.count('"') == 2 * len(row)
             values = list(row.values())
         else:
             right = len(row) == len(self._shape.sensors)
@@ -204,7 +214,7 @@ class _Walk:
     def _object_row(self, pointer: str) -> None:
         for name in self._cursor.names(pointer):
             here = below(pointer, name)
-            if name in self._known:
+            if name in self._shape.known:
                 self._value(here)
             else:
                 self._fault("unknown-sensor", here, "the model has no such sensor; GET /models/{name} names them")

@@ -50,7 +50,7 @@ class Scores:
 class Engine:
     """A bundle's graphs, opened on one device and proved by its probe."""
 
-    def __init__(self, opened: Bundle, device: Literal["auto", "cpu", "cuda"] = "cpu", threads: int = 1) -> None:
+    def __init__(self, opened: Bundle, device: Literal["auto", "cpu", "cuda"] = "cpu") -> None:
         """Open the graphs and recompute the probe.
 
         Raises:
@@ -63,7 +63,7 @@ class Engine:
         x: Axes = {"x": [sensors]}
 
         def graph(file: str, inputs: Axes, outputs: Axes) -> Graph:
-            return Graph(opened.path / file, self.device, threads, inputs, outputs)
+            return Graph(opened.path / file, self.device, inputs, outputs)
 
         self._encode = graph(bundle.ENCODE, x, {"mean": [latents], "scale": [latents]})
         self._reconstruct = graph(bundle.RECONSTRUCT, x, {"mean": [sensors], "scale": [sensors]})

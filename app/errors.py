@@ -1,4 +1,4 @@
-"""What nelbo refuses, in words for a person. No HTTP here: `main.py` holds the one table from error to status.
+"""What nelbo refuses, in words for a person. No HTTP here: `problems.py` holds the one table from error to status.
 
 NelboError
 ├── SettingsError            the operator's settings contradict themselves or the machine
@@ -9,6 +9,7 @@ NelboError
     ├── MalformedBody        not readable as the format it says it is
     ├── UnsupportedMedia     a media type or coding that is not read
     ├── BodyTooLarge         more bytes than the limit
+    ├── RequestTimeout       bytes that did not arrive in time
     ├── InvalidContent       readable, but not a question this model can be asked
     └── UnknownResource      no such model or version
 """
@@ -67,6 +68,10 @@ class UnsupportedMedia(RequestError):
 
 class BodyTooLarge(RequestError):
     """The body has more bytes than the limit."""
+
+
+class RequestTimeout(RequestError):
+    """The body did not arrive in time."""
 
 
 class InvalidContent(RequestError):

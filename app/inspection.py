@@ -6,8 +6,8 @@ from typing import Any
 from app import findings
 from app import report as reports
 from app.manifest import Calibration, Manifest, Order, Provenance, Sensor
+from app.model import Model
 from app.report import Report
-from app.repository import Model
 
 SECONDS_A_DAY = 86_400
 FEW = 0.25

@@ -1,4 +1,4 @@
-"""The application: it puts the parts together, and holds the one table from error to status."""
+"""The application: it puts the parts together."""
 
 import logging
 import socket
@@ -11,45 +11,24 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import ClientDisconnect
+from uvicorn.supervisors.multiprocess import Multiprocess
 
 from app import docs, routes
 from app.access import Access
-from app.errors import (
-    BodyTooLarge,
-    InvalidContent,
-    MalformedBody,
-    NelboError,
-    RequestError,
-    SettingsError,
-    UnknownResource,
-    UnsupportedMedia,
-)
-from app.metrics import Metrics
+from app.cpus import available
+from app.errors import NelboError, RequestError, SettingsError
+from app.metrics import Metrics, shared_between_processes
 from app.openapi import document
-from app.problems import problem
+from app.problems import STATUS, problem, refusal
 from app.repository import Repository, open_repository
+from app.scheduler import Scheduler
 from app.service import Service, version
 from app.settings import Settings
+from app.shortcut import Shortcut
 
-STATUS: dict[type[RequestError], int] = {
-    MalformedBody: 400,
-    UnknownResource: 404,
-    BodyTooLarge: 413,
-    UnsupportedMedia: 415,
-    InvalidContent: 422,
-}
-"""The one table from error to status."""
-
-HEADERS: dict[type[RequestError], dict[str, str]] = {
-    # The rest of the body is not read, so the connection cannot carry another request.
-    BodyTooLarge: {"Connection": "close"},
-    UnsupportedMedia: {"Accept": "application/json", "Accept-Encoding": "identity"},
-}
 HTTP_PROBLEMS: dict[int, tuple[str, str]] = {
     404: ("not-found", "There is nothing at this address; /docs shows what there is."),
     405: ("method-not-allowed", "This address takes another method, see the header Allow."),
-    408: ("request-timeout", "The body did not arrive in time."),
 }
 STARTUP_FAILED = 3
 
@@ -62,21 +41,22 @@ def create_app(settings: Settings | None = None, repository: Repository | None =
     Raises:
         SettingsError: no settings were given, and the environment's are wrong.
     """
+    settings = settings or Settings()
     metrics = Metrics()
-    lifespan = partial(_lifespan, settings=settings or Settings(), repository=repository, metrics=metrics)
+    lifespan = partial(_lifespan, settings=settings, repository=repository, metrics=metrics)
     app = FastAPI(
         title="nelbo",
         lifespan=lifespan,
-        middleware=[Middleware(Access, metrics=metrics)],
-        exception_handlers={
-            RequestError: _refused,
-            HTTPException: _http_error,
-            ClientDisconnect: _client_gone,
-        },
+        middleware=[
+            Middleware(Access, metrics=metrics, log_answers=settings.access_log),
+            Middleware(Shortcut, routes=routes.asked.routes),
+        ],
+        exception_handlers={RequestError: _refused, HTTPException: _http_error},
         openapi_url=None,  # ours is served by routes: it carries examples from the model
         redirect_slashes=False,  # a redirect would repeat the Host header that a client made up
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
+    app.include_router(routes.asked)
     app.include_router(routes.router)
     app.include_router(docs.router)
     return app
@@ -84,16 +64,16 @@ def create_app(settings: Settings | None = None, repository: Repository | None =
 
 def serve(settings: Settings) -> int:
     """Answer until told to stop; the exit code is 3 when it cannot start, for a reason told in one line."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    _log()
     try:
-        repository = open_repository(settings)
         listener = _listen(settings)
     except NelboError as error:
         logger.critical("cannot start: %s", error)
         return STARTUP_FAILED
     config = uvicorn.Config(
-        create_app(settings, repository),
+        partial(_opened, settings),
+        factory=True,
+        workers=settings.workers,
         ws="none",
         lifespan="on",
         log_config=None,
@@ -103,8 +83,28 @@ def serve(settings: Settings) -> int:
     )
     host, port = listener.getsockname()[:2]
     logger.info("listening at http://%s:%d", f"[{host}]" if ":" in host else host, port)
-    uvicorn.Server(config).run(sockets=[listener])
-    return 0
+    if settings.workers == 1:
+        uvicorn.Server(config).run(sockets=[listener])
+        return 0
+    with shared_between_processes():
+        supervisor = Multiprocess(config, [listener])
+        supervisor.run()
+    return STARTUP_FAILED if any(process.exitcode == STARTUP_FAILED for process in supervisor.processes) else 0
+
+
+def _opened(settings: Settings) -> FastAPI:
+    """The application of one worker, its models opened."""
+    _log()
+    try:
+        return create_app(settings, open_repository(settings))
+    except NelboError as error:
+        logger.critical("cannot start: %s", error)
+        raise SystemExit(STARTUP_FAILED) from error
+
+
+def _log() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
 
 
 @asynccontextmanager
@@ -112,10 +112,11 @@ async def _lifespan(
     app: FastAPI, settings: Settings, repository: Repository | None, metrics: Metrics
 ) -> AsyncIterator[dict[str, Service]]:
     served = repository or open_repository(settings)
-    statuses = [*STATUS.values(), 408, 500]
+    statuses = [*STATUS.values(), 500]
     openapi = document(app.routes, version(), statuses, served, settings)
-    with ThreadPoolExecutor(settings.workers, thread_name_prefix="verb") as pool:
-        yield {"service": Service(settings, served, metrics, pool, openapi)}
+    count = settings.threads or max(1, available() // settings.workers)
+    with ThreadPoolExecutor(count, thread_name_prefix="verb") as threads:
+        yield {"service": Service(settings, served, metrics, Scheduler(threads), openapi)}
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -129,9 +130,7 @@ def _listen(settings: Settings) -> socket.socket:
 
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestError)
-    request.state.code = error.code
-    status, headers = STATUS[type(error)], HEADERS.get(type(error))
-    return problem(status, error.code, error.detail, request.state.request_id, error.faults, headers)
+    return refusal(request, error)
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
@@ -139,9 +138,3 @@ async def _http_error(request: Request, error: Exception) -> Response:
     code, detail = HTTP_PROBLEMS.get(error.status_code, ("http-error", "The request cannot be answered."))
     request.state.code = code
     return problem(error.status_code, code, detail, request.state.request_id, headers=error.headers)
-
-
-async def _client_gone(request: Request, error: Exception) -> Response:
-    """Nobody reads this; the status is what the log and the metrics tell (nginx's word for it)."""
-    request.state.code = "client-gone"
-    return Response(status_code=499)

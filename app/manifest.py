@@ -3,6 +3,7 @@
 The meaning of each field is in `models/README.md`. This module needs pydantic and the standard library only.
 """
 
+from functools import cached_property
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -183,6 +184,6 @@ class Manifest(Frozen):
             raise ValueError("two sensors have one name")
         return self
 
-    @property
+    @cached_property
     def sensor_names(self) -> tuple[str, ...]:
         return tuple(sensor.name for sensor in self.sensors)

@@ -14,8 +14,9 @@ from starlette.routing import BaseRoute
 from app import verbs
 from app.body import JSON
 from app.manifest import NAME_PATTERN, Sensor
+from app.model import Model
 from app.problems import MEDIA_TYPE
-from app.repository import Model, Repository
+from app.repository import Repository
 from app.schemas import FLOAT32_MAX, Problem, RowsRequest, SampleRequest, ScoreRequest
 from app.settings import Settings
 from app.verbs import Verb, least_rate, most_samples
@@ -88,7 +89,7 @@ def _problems(statuses: set[int]) -> Schema:
 def _show(operation: Schema, verb: Verb, default: Model, settings: Settings) -> None:
     """Give an example that was really asked and answered."""
     question = _example(verb, default)
-    answer = verb(default, orjson.dumps(question), settings)
+    answer = verb(default, settings, orjson.dumps(question)).answer()
     operation["requestBody"]["content"][JSON]["example"] = question
     operation["responses"]["200"]["content"][JSON]["example"] = orjson.loads(answer.body)
 

@@ -8,33 +8,17 @@ from pathlib import Path
 from types import MappingProxyType
 
 from app import bundle
-from app.bundle import Bundle
 from app.calibration import Calibration
 from app.engine import Engine
 from app.errors import BundleError, NelboError, SettingsError, UnknownResource
-from app.manifest import NAME_PATTERN, Manifest
+from app.manifest import NAME_PATTERN
+from app.model import Model
 from app.settings import Settings
 
 VERSION_PATTERN = r"[1-9][0-9]{0,8}"
 """How a version is written: in one way only, so that each has one folder and one address."""
 
 logger = logging.getLogger("nelbo.repository")
-
-
-@dataclass(frozen=True)
-class Model:
-    """One version of a model, verified and ready to answer."""
-
-    bundle: Bundle
-    engine: Engine
-    calibration: Calibration
-
-    @property
-    def manifest(self) -> Manifest:
-        return self.bundle.manifest
-
-    def __str__(self) -> str:
-        return f"{self.manifest.name}@{self.manifest.version}"
 
 
 Versions = Mapping[int, Model]
@@ -95,7 +79,7 @@ def open_model(path: Path, settings: Settings) -> Model:
     """
     try:
         read = bundle.read(path)
-        engine = Engine(read, settings.device, settings.threads)
+        engine = Engine(read, settings.device)
         return Model(read, engine, Calibration(path / bundle.CALIBRATION, engine))
     except NelboError:
         raise

@@ -1,31 +1,38 @@
 """The addresses: each speaks HTTP, and hands the question on."""
 
-import asyncio
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
+from starlette.requests import ClientDisconnect
 
 from app import catalogue, schemas, verbs
-from app.body import JSON, read_json
-from app.repository import Model
-from app.service import AskedModel, Service, ServiceDep, version
+from app.body import JSON, NDJSON, media_type, read_whole
+from app.errors import RequestError
+from app.ndjson import Stream
+from app.presence import while_present
+from app.problems import farewell, refusal
+from app.service import AskedModel, Service, ServiceDep, asked_model, version
 
 router = APIRouter()
+asked = APIRouter()
+"""The four verbs; each of its endpoints answers a request whole, so that `Shortcut` may go to them."""
 
-Endpoint = Callable[[Request, Model, Service], Coroutine[Any, Any, Response]]
+Endpoint = Callable[[Request], Coroutine[Any, Any, Response]]
 PREFIXES = {"": "", "/models/{name}": "_of_model", "/models/{name}/versions/{version}": "_of_version"}
 
 
-def _verb(name: str, asked: type[BaseModel], answered: type[BaseModel]) -> Callable[[Endpoint], Endpoint]:
+def _verb(name: str, question: type[BaseModel], answered: type[BaseModel]) -> Callable[[Endpoint], Endpoint]:
     """Put an endpoint at the root, below each model and below each version."""
 
     def register(endpoint: Endpoint) -> Endpoint:
-        body = {"content": {JSON: {"schema": {"$ref": f"#/components/schemas/{asked.__name__}"}}}, "required": True}
+        schema = {"schema": {"$ref": f"#/components/schemas/{question.__name__}"}}
+        body = {"content": {JSON: schema}, "required": True}
         for prefix, suffix in PREFIXES.items():
-            router.post(
+            asked.post(
                 f"{prefix}/{name}",
                 operation_id=f"{name}{suffix}",
                 response_model=answered,
@@ -37,27 +44,27 @@ def _verb(name: str, asked: type[BaseModel], answered: type[BaseModel]) -> Calla
 
 
 @_verb("encode", schemas.RowsRequest, schemas.EncodeResponse)
-async def encode(request: Request, model: AskedModel, service: ServiceDep) -> Response:
+async def encode(request: Request) -> Response:
     """Where is this in the latent space?"""
-    return await _answer(verbs.encode, request, model, service)
+    return await _answer(verbs.encode, request)
 
 
 @_verb("reconstruct", schemas.RowsRequest, schemas.ReconstructResponse)
-async def reconstruct(request: Request, model: AskedModel, service: ServiceDep) -> Response:
+async def reconstruct(request: Request) -> Response:
     """What should these sensors have read?"""
-    return await _answer(verbs.reconstruct, request, model, service)
+    return await _answer(verbs.reconstruct, request)
 
 
 @_verb("sample", schemas.SampleRequest, schemas.SampleResponse)
-async def sample(request: Request, model: AskedModel, service: ServiceDep) -> Response:
+async def sample(request: Request) -> Response:
     """What does a healthy plant look like?"""
-    return await _answer(verbs.sample, request, model, service)
+    return await _answer(verbs.sample, request)
 
 
 @_verb("score", schemas.ScoreRequest, schemas.ScoreResponse)
-async def score(request: Request, model: AskedModel, service: ServiceDep) -> Response:
+async def score(request: Request) -> Response:
     """How surprising is this?"""
-    return await _answer(verbs.score, request, model, service)
+    return await _answer(verbs.score, request)
 
 
 @router.get("/")
@@ -102,9 +109,17 @@ async def openapi(service: ServiceDep) -> Response:
     return Response(service.openapi, media_type=JSON)
 
 
-async def _answer(verb: verbs.Verb, request: Request, model: Model, service: Service) -> Response:
-    body = await read_json(request, service.settings)
-    loop = asyncio.get_running_loop()
-    reply = await loop.run_in_executor(service.pool, verb, model, body, service.settings)
+async def _answer(verb: verbs.Verb, request: Request) -> Response:
+    try:
+        service: Service = request.scope["state"]["service"]
+        understand = partial(verb, await asked_model(request), service.settings)
+        if media_type(request) == NDJSON:
+            return Stream(verb, understand, service, request)
+        body = await read_whole(request, service.settings)
+        reply = await service.scheduler.answer(understand, body, partial(while_present, request.receive))
+    except RequestError as error:
+        return refusal(request, error)
+    except ClientDisconnect:
+        return farewell(request)
     service.metrics.count_rows(verb.__name__, reply.rows)
     return Response(reply.body, media_type=JSON)

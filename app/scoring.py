@@ -11,8 +11,8 @@ from app.array import Array
 from app.errors import TableError
 from app.hold import Hold
 from app.manifest import Manifest
+from app.model import Model
 from app.parquet import ParquetTable
-from app.repository import Model
 from app.tables import Column, Table, TextTable, read_table, split_unit
 
 

@@ -1,7 +1,6 @@
 """What a running application holds; routes find it in the lifespan's state."""
 
 import re
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Annotated
@@ -9,7 +8,9 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from app.metrics import Metrics
-from app.repository import VERSION_PATTERN, Model, Repository
+from app.model import Model
+from app.repository import VERSION_PATTERN, Repository
+from app.scheduler import Scheduler
 from app.settings import Settings
 
 
@@ -20,8 +21,7 @@ class Service:
     settings: Settings
     repository: Repository
     metrics: Metrics
-    pool: Executor
-    """Where computing happens, so that it never holds up the event loop."""
+    scheduler: Scheduler
     openapi: bytes
     """The OpenAPI document, with examples from the default model."""
 
@@ -43,15 +43,21 @@ ServiceDep = Annotated[Service, Depends(_service)]
 """The running service: `async def endpoint(service: ServiceDep)`."""
 
 
-async def _asked_model(request: Request, service: ServiceDep) -> Model:
+async def asked_model(request: Request) -> Model:
+    """The model that the path names; the default one where it names none.
+
+    Raises:
+        UnknownResource: `model-not-found` or `version-not-found`.
+    """
+    repository: Repository = request.scope["state"]["service"].repository
     name, number = request.path_params.get("name"), request.path_params.get("version")
     if name is None:
-        return service.repository.default
+        return repository.default
     if number is None:
-        return service.repository.get(name)
+        return repository.get(name)
     plain = re.fullmatch(VERSION_PATTERN, number)
-    return service.repository.get(name, int(number) if plain else 0)  # no version is 0, so this is not found either
+    return repository.get(name, int(number) if plain else 0)  # no version is 0, so this is not found either
 
 
-AskedModel = Annotated[Model, Depends(_asked_model)]
-"""The model that the path names; the default one where it names none."""
+AskedModel = Annotated[Model, Depends(asked_model)]
+"""The model that the path names: `async def endpoint(model: AskedModel)`."""

@@ -27,10 +27,12 @@ class Settings(BaseSettings):
     """The port to listen at; 0 takes any free one."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """What computes: `auto` takes CUDA where it works, `cuda` refuses to start where it does not."""
-    threads: Positive = 1
-    """Threads that onnxruntime uses inside one computation; `workers` times this should not exceed the cores."""
-    workers: Positive = 4
-    """Requests computed at the same time; the others wait their turn."""
+    workers: Positive = 1
+    """Processes that answer; they share the port, and their metrics are added up."""
+    threads: Positive | None = None
+    """Threads of each worker that compute what is not small; unset, the worker's part of the CPUs that may be used."""
+    access_log: bool = False
+    """Whether requests that were answered have a line in the log, as those that were refused have."""
     max_body_bytes: Positive = 8 * 2**20
     """Longest request body."""
     max_rows: Positive = 16_384

@@ -1,8 +1,10 @@
-"""The four questions: a body for one model in, the answer's body out. Everything here computes; nothing speaks HTTP."""
+"""The four questions: a body for one model in, a task out whose answer is a body. Nothing here speaks HTTP."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,12 +12,13 @@ import numpy.typing as npt
 from app import codec
 from app.array import Array
 from app.calibration import discoveries
-from app.codec import Answer, ScoreQuestion
+from app.codec import ScoreQuestion
 from app.diagnosis import Shape
 from app.errors import Fault, InvalidContent
+from app.model import Drawn, Judged, Model
 from app.noise import standard_normal
 from app.ranking import MAX_RATE
-from app.repository import Model
+from app.session import BATCH
 from app.settings import Settings
 
 FALSE_ALARM_RATE = 0.01
@@ -31,69 +34,74 @@ class Reply:
     rows: int
 
 
-Verb = Callable[[Model, bytes, Settings], Reply]
+Graph = Callable[[Array], Any]
+"""Rows [n, …] → a frozen dataclass of arrays whose first axis is the rows."""
 
 
-def encode(model: Model, body: bytes, settings: Settings) -> Reply:
+@dataclass(frozen=True)
+class Task:
+    """One question, understood: a graph is to be asked about rows, and an answer to be made of what it says."""
+
+    graph: Graph
+    x: Array
+    """[n, …], what the graph is asked about."""
+    finish: Callable[[Any], Reply]
+    """What the graph says → the reply."""
+    light: bool
+    """Whether nothing but the graph takes time, and of that each row as much as any other."""
+
+    def answer(self) -> Reply:
+        """The reply."""
+        return self.finish(self.graph(self.x))
+
+
+Verb = Callable[[Model, Settings, bytes], Task]
+
+
+def encode(model: Model, settings: Settings, body: bytes) -> Task:
     """mean and scale of q(z|x): [n][L]."""
-    x = codec.read_rows(body, shape(model, settings))
-    encoding = model.engine.encode(x)
-    return _reply(model, len(x), {"mean": encoding.mean, "scale": encoding.scale})
+    rows = codec.read_rows(body, shape(model, settings))
+    return Task(model.engine.encode, rows.x, partial(_written, model), rows.complete)
 
 
-def reconstruct(model: Model, body: bytes, settings: Settings) -> Reply:
+def reconstruct(model: Model, settings: Settings, body: bytes) -> Task:
     """mean and scale of what each sensor should have read: [n][D]."""
-    x = codec.read_rows(body, shape(model, settings))
-    prediction = model.engine.reconstruct(x)
-    return _reply(model, len(x), {"mean": prediction.mean, "scale": prediction.scale})
+    rows = codec.read_rows(body, shape(model, settings))
+    return Task(model.engine.reconstruct, rows.x, partial(_written, model), rows.complete)
 
 
-def sample(model: Model, body: bytes, settings: Settings) -> Reply:
+def sample(model: Model, settings: Settings, body: bytes) -> Task:
     """rows drawn from p(x): [count][D], and the seed that draws them again."""
     question = codec.read_sample(body, shape(model, settings))
     _check("count", question.count, most_samples(model, settings))
     seed = secrets.randbits(EXACT_SEEDS) if question.seed is None else question.seed
-    if question.given is None or np.isnan(question.given).all():
-        x = model.engine.sample(standard_normal(seed, question.count, model.manifest.noise_size))
-    else:
-        x = model.engine.complete(question.given, question.count, seed)
-    return _reply(model, question.count, {"rows": x, "seed": seed})
+    finish = partial(_written, model, seed=seed)
+    if question.given is None and question.count <= BATCH:
+        return Task(model.draw, standard_normal(seed, question.count, model.manifest.noise_size), finish, light=True)
+    given = np.full((1, len(model.manifest.sensors)), np.nan) if question.given is None else question.given
+    return Task(partial(_drawn, model, question.count, seed), given, finish, light=False)
 
 
-def score(model: Model, body: bytes, settings: Settings) -> Reply:
+def score(model: Model, settings: Settings, body: bytes) -> Task:
     """The negative ELBO of each row, its p-value and its alarm: [n]; with `explain` where it comes from: [n][D]."""
     question = codec.read_score(body, shape(model, settings))
     _check_options(question, model, settings)
     rate = default_rate(model) if question.false_alarm_rate is None else question.false_alarm_rate
-    scores = model.engine.score(question.x)
-    verdict = model.calibration.judge(question.x, scores.score, rate, settings.max_patterns)
-    answer: dict[str, npt.NDArray[np.generic] | float] = {
-        "score": scores.score,
-        "p_value": verdict.p_value,
-        "alarm": verdict.alarm,
-        "threshold": verdict.threshold,
-        "n_observed": verdict.n_observed,
-        "false_alarm_rate": rate,
-    }
-    if question.explain:
-        expected = model.engine.expected(question.x)
-        answer |= {"kl": scores.kl, "per_sensor": scores.per_sensor}
-        answer |= {"expected_mean": expected.mean, "expected_scale": expected.scale}
-        answer |= {"out_of_range": _out_of_range(question.x, model)}
-        usual = [sensor.usual_nats for sensor in model.manifest.sensors]
-        if None not in usual:
-            answer |= {"excess": np.where(np.isnan(question.x), 0.0, scores.per_sensor - np.array(usual, dtype=float))}
-    if question.bound is not None:
-        bound = model.engine.bound(question.x, question.bound.draws, question.bound.seed)
-        answer |= {"bound": bound.value, "bound_error": bound.error}
-    if question.fdr is not None:
-        answer |= {"discovery": discoveries(verdict.p_value, question.fdr)}
-    return _reply(model, len(question.x), answer)
+    model.calibration.require(rate)
+    if not question.rows.complete:
+        _check_patterns(question.rows.x, settings)
+    light = question.rows.complete and not question.explain and question.bound is None
+    return Task(model.judge, question.rows.x, partial(_scored, model, question, rate), light)
 
 
 def shape(model: Model, settings: Settings) -> Shape:
     """What rows a request to this model may hold."""
-    return Shape(model.manifest.sensor_names, settings.max_rows)
+    return _shape(model.manifest.sensor_names, settings.max_rows)
+
+
+@lru_cache(maxsize=64)
+def _shape(sensors: tuple[str, ...], max_rows: int) -> Shape:
+    return Shape(sensors, max_rows)
 
 
 def most_samples(model: Model, settings: Settings) -> int:
@@ -126,9 +134,17 @@ def _check_options(question: ScoreQuestion, model: Model, settings: Settings) ->
         detail = f"expected a rate above 0 and at most {MAX_RATE}"
         raise InvalidContent("rate-out-of-range", f"/fdr: {detail}.", (Fault("/fdr", detail),))
     if question.explain:
-        _check("rows", len(question.x), most_explained(model, settings))
+        _check("rows", len(question.rows.x), most_explained(model, settings))
     if question.bound is not None:
-        _check("rows", len(question.x), most_bounded(question.bound.draws, settings))
+        _check("rows", len(question.rows.x), most_bounded(question.bound.draws, settings))
+
+
+def _check_patterns(x: Array, settings: Settings) -> None:
+    patterns = len(np.unique(np.isnan(x), axis=0))
+    if patterns > settings.max_patterns:
+        most = f"expected at most {settings.max_patterns} a request"
+        detail = f"found {patterns} patterns of missing sensors, {most}"
+        raise InvalidContent("too-many-patterns", f"/rows: {detail}.", (Fault("/rows", detail),))
 
 
 def _check(field: str, found: int, most: int) -> None:
@@ -143,5 +159,52 @@ def _out_of_range(x: Array, model: Model) -> npt.NDArray[np.bool_]:
     return np.asarray((x < [sensor.min for sensor in sensors]) | (x > [sensor.max for sensor in sensors]))
 
 
-def _reply(model: Model, rows: int, arrays: Answer) -> Reply:
-    return Reply(codec.write({"model": model.manifest.name, "version": model.manifest.version, **arrays}), rows)
+def _drawn(model: Model, count: int, seed: int, given: Array) -> Drawn:
+    """`count` rows like given [1, D], whose missing sensors are drawn given the others."""
+    if np.isnan(given).all():
+        return model.draw(standard_normal(seed, count, model.manifest.noise_size))
+    return Drawn(model.engine.complete(given, count, seed))
+
+
+def _scored(model: Model, question: ScoreQuestion, rate: float, judged: Judged) -> Reply:
+    x = question.rows.x
+    answer: dict[str, npt.NDArray[np.generic] | float] = {
+        "score": judged.score,
+        "p_value": judged.p_value,
+        "alarm": judged.p_value <= rate,
+        "threshold": model.calibration.thresholds(x, rate),
+        "n_observed": np.isfinite(x).sum(axis=1),
+        "false_alarm_rate": rate,
+    }
+    if question.explain:
+        answer |= _explained(model, x, judged)
+    if question.bound is not None:
+        bound = model.engine.bound(x, question.bound.draws, question.bound.seed)
+        answer |= {"bound": bound.value, "bound_error": bound.error}
+    if question.fdr is not None:
+        answer |= {"discovery": discoveries(judged.p_value, question.fdr)}
+    return _reply(model, answer)
+
+
+def _explained(model: Model, x: Array, judged: Judged) -> dict[str, npt.NDArray[np.generic]]:
+    expected = model.engine.expected(x)
+    answer: dict[str, npt.NDArray[np.generic]] = {
+        "kl": judged.kl,
+        "per_sensor": judged.per_sensor,
+        "expected_mean": expected.mean,
+        "expected_scale": expected.scale,
+        "out_of_range": _out_of_range(x, model),
+    }
+    usual = [sensor.usual_nats for sensor in model.manifest.sensors]
+    if None not in usual:
+        answer |= {"excess": np.where(np.isnan(x), 0.0, judged.per_sensor - np.array(usual, dtype=float))}
+    return answer
+
+
+def _written(model: Model, said: object, **more: int) -> Reply:
+    return _reply(model, vars(said) | more)
+
+
+def _reply(model: Model, answer: Mapping[str, Any]) -> Reply:
+    rows = len(next(iter(answer.values())))
+    return Reply(codec.write({"model": model.manifest.name, "version": model.manifest.version, **answer}), rows)

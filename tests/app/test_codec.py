@@ -34,7 +34,7 @@ def reference(row: list[Any] | dict[str, Any]) -> list[float]:
 @given(rows=st.lists(array_rows, min_size=1, max_size=20))
 def test_rows_are_read_as_the_standard_library_reads_them(rows: list[list[float | None]]) -> None:
     """Every number is the double nearest to its text; null is missing."""
-    x = codec.read_rows(json.dumps({"rows": rows}).encode(), SHAPE)
+    x = codec.read_rows(json.dumps({"rows": rows}).encode(), SHAPE).x
 
     assert x.dtype == np.float64
     np.testing.assert_array_equal(x, [reference(row) for row in rows])
@@ -44,7 +44,7 @@ def test_rows_are_read_as_the_standard_library_reads_them(rows: list[list[float 
 def test_object_rows_equal_array_rows_in_any_order(row: list[float | None], order: list[int]) -> None:
     """A row by name says the same as the row in the sensors' order; both kinds may stand in one request."""
     by_name = {SENSORS[index]: row[index] for index in order}
-    x = codec.read_rows(json.dumps({"rows": [row, by_name]}).encode(), SHAPE)
+    x = codec.read_rows(json.dumps({"rows": [row, by_name]}).encode(), SHAPE).x
 
     np.testing.assert_array_equal(x[0], x[1])
 
@@ -53,7 +53,7 @@ def test_object_rows_equal_array_rows_in_any_order(row: list[float | None], orde
 def test_an_absent_name_is_a_missing_sensor(row: list[float | None]) -> None:
     """Leaving a sensor out and sending null are one."""
     by_name = {name: value for name, value in zip(SENSORS, row, strict=True) if value is not None}
-    x = codec.read_rows(json.dumps({"rows": [by_name]}).encode(), SHAPE)
+    x = codec.read_rows(json.dumps({"rows": [by_name]}).encode(), SHAPE).x
 
     np.testing.assert_array_equal(x, [reference(row)])
 
@@ -63,12 +63,13 @@ def test_what_is_accepted_is_a_matrix_of_floats32_or_missing(rows: object) -> No
     """Any JSON either is refused as a client's error, or is exactly what the standard library reads in it."""
     body = json.dumps({"rows": rows}).encode()
     try:
-        x = codec.read_rows(body, SHAPE)
+        read = codec.read_rows(body, SHAPE)
     except RequestError:
         return
     assert isinstance(rows, list)
-    np.testing.assert_array_equal(x, [reference(row) for row in rows])
-    assert (np.isnan(x) | (np.abs(x) < FLOAT32_LIMIT)).all()
+    np.testing.assert_array_equal(read.x, [reference(row) for row in rows])
+    assert (np.isnan(read.x) | (np.abs(read.x) < FLOAT32_LIMIT)).all()
+    assert read.complete == (not np.isnan(read.x).any())
 
 
 @given(body=st.binary(max_size=60))
@@ -83,7 +84,7 @@ def test_the_ends_of_float32_are_accepted() -> None:
     """Both ends, zeros of either sign and what rounds to zero are numbers like others."""
     body = b'{"rows": [[3.4028235e38, -3.4028235e38, -0.0, 1e-400]]}'
 
-    assert codec.read_rows(body, SHAPE).tolist() == [[3.4028235e38, -3.4028235e38, 0.0, 0.0]]
+    assert codec.read_rows(body, SHAPE).x.tolist() == [[3.4028235e38, -3.4028235e38, 0.0, 0.0]]
 
 
 def test_a_score_question_keeps_what_was_not_asked_apart() -> None:
@@ -118,7 +119,7 @@ def test_an_escaped_name_is_the_same_name() -> None:
     """A name may be written with escapes; it is one name, and named once."""
     body = rb'{"rows": [{"\u0066low": 1, "valve": 2}]}'
 
-    np.testing.assert_array_equal(codec.read_rows(body, SHAPE), [[math.nan, math.nan, 1.0, 2.0]])
+    np.testing.assert_array_equal(codec.read_rows(body, SHAPE).x, [[math.nan, math.nan, 1.0, 2.0]])
 
 
 def test_names_with_quotes_and_brackets_are_names() -> None:
@@ -127,7 +128,7 @@ def test_names_with_quotes_and_brackets_are_names() -> None:
     shape = Shape(names, max_rows=1)
     body = json.dumps({"rows": [dict.fromkeys(names, 1.0)]}).encode()
 
-    assert codec.read_rows(body, shape).tolist() == [[1.0, 1.0, 1.0]]
+    assert codec.read_rows(body, shape).x.tolist() == [[1.0, 1.0, 1.0]]
 
 
 @given(values=st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1))

@@ -66,14 +66,14 @@ def test_every_schema_is_a_json_schema(document: Json) -> None:
 
 def test_every_problem_of_a_verb_is_documented(document: Json) -> None:
     """From the same table that the handler uses, always as a problem document."""
-    problems = {str(status) for status in STATUS.values()} | {"408", "500"}
+    problems = {str(status) for status in STATUS.values()} | {"500"}
     for path in ROOT_VERBS:
         for prefix, told in (("", problems - {"404"}), ("/models/{name}", problems)):
             responses = document["paths"][prefix + path]["post"]["responses"]
             assert responses.keys() == told | {"200"}
             for status in told:
                 assert responses[status]["content"].keys() == {"application/problem+json"}
-    assert HTTP_PROBLEMS.keys() == {404, 405, 408}
+    assert HTTP_PROBLEMS.keys() == {404, 405}
 
 
 @pytest.mark.parametrize("path", ROOT_VERBS)

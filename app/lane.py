@@ -1,0 +1,114 @@
+"""Rows of different requests that go through one graph together.
+
+What holds, and what the tests ask of it:
+
+- Nothing waits for a timer. Rows go with those that became readable in the same turn of the event loop, or that came
+  while the graph was at work; rows that come alone go at once.
+- Every question is answered once: with what the graph says of its own rows, which is the same bits as if they had been
+  asked about alone, or with the error that its own rows make.
+- A question whose asker is gone is left out, and nobody else notices.
+- The event loop is held up for `TURN_SECONDS` or for one question at a time; then it turns, and the rest waits.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Generic, Protocol, TypeVar
+
+import numpy as np
+
+from app.array import Array
+from app.session import BATCH
+
+
+class Columns(Protocol):
+    """What a graph says of rows: a frozen dataclass of arrays whose first axis is the rows."""
+
+    def __init__(self, *columns: Array) -> None: ...
+
+
+Answer = TypeVar("Answer", bound=Columns)
+
+QUESTION_SECONDS = 0.001
+"""A question that takes longer than this is not for the event loop."""
+TURN_SECONDS = 0.004
+"""How long the questions of one turn may hold up the event loop."""
+FIRST_SECONDS_A_ROW = 2e-4
+"""What a row is thought to cost before any was measured."""
+
+
+@dataclass(frozen=True)
+class _Question(Generic[Answer]):
+    x: Array
+    answer: asyncio.Future[Answer]
+
+
+class Lane(Generic[Answer]):
+    """The way to one graph, on the event loop that is running."""
+
+    def __init__(self, graph: Callable[[Array], Answer]) -> None:
+        self._graph = graph
+        self._loop = asyncio.get_running_loop()
+        self._waiting: deque[_Question[Answer]] = deque()
+        self._seconds_a_row = FIRST_SECONDS_A_ROW
+
+    def takes(self, rows: int) -> bool:
+        """Whether so many rows are few enough for the event loop."""
+        return rows <= BATCH and rows * self._seconds_a_row <= QUESTION_SECONDS
+
+    def ask(self, x: Array) -> asyncio.Future[Answer]:
+        """What the graph says of rows x [n, …], soon."""
+        answer: asyncio.Future[Answer] = self._loop.create_future()
+        if not self._waiting:
+            # Requests that are readable in this turn of the loop are read by tasks that run in the next one.
+            self._loop.call_soon(self._loop.call_soon, self._go)
+        self._waiting.append(_Question(x, answer))
+        return answer
+
+    def _go(self) -> None:
+        """Ask about as many rows as a turn has time for; the rest waits for the next turn."""
+        together: list[_Question[Answer]] = []
+        rows = 0
+        most = min(BATCH, TURN_SECONDS / self._seconds_a_row)
+        while self._waiting and (not together or rows + len(self._waiting[0].x) <= most):
+            question = self._waiting.popleft()
+            if not question.answer.done():
+                together.append(question)
+                rows += len(question.x)
+        if together:
+            self._settle(together, rows)
+        if self._waiting:
+            self._loop.call_soon(self._go)
+
+    def _settle(self, together: list[_Question[Answer]], rows: int) -> None:
+        started = perf_counter()
+        try:
+            answers = _parted(self._graph(_stacked(together)), together)
+        except Exception as error:
+            if len(together) == 1:
+                together[0].answer.set_exception(error)
+                return
+            for question in together:
+                self._settle([question], len(question.x))
+            return
+        # The least is what a row costs in company, and no pause of the machine makes it more.
+        self._seconds_a_row = min(self._seconds_a_row, (perf_counter() - started) / rows)
+        for question, answer in zip(together, answers, strict=True):
+            question.answer.set_result(answer)
+
+
+def _stacked(questions: list[_Question[Answer]]) -> Array:
+    return questions[0].x if len(questions) == 1 else np.concatenate([question.x for question in questions])
+
+
+def _parted(whole: Answer, questions: list[_Question[Answer]]) -> list[Answer]:
+    if len(questions) == 1:
+        return [whole]
+    columns, parts, start = tuple(vars(whole).values()), [], 0
+    for question in questions:
+        stop = start + len(question.x)
+        parts.append(type(whole)(*[column[start:stop] for column in columns]))
+        start = stop
+    return parts

@@ -1,0 +1,82 @@
+"""A stream of questions, a line each, and the stream of their answers."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import orjson
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from app.body import NDJSON, read_pieces
+from app.errors import BodyTooLarge, RequestError
+from app.lines import Line, whole_lines
+from app.scheduler import patiently
+from app.service import Service
+from app.verbs import Task, Verb, sample
+
+LINES_AT_ONCE = 256
+"""Lines that are answered together."""
+
+
+class Stream(StreamingResponse):
+    """The answers to the lines of a request, each in its line's place, and at the end how many rows and errors it had.
+
+    A line is what the body of a request is otherwise, or one row. The client has to read while it sends: what is not
+    read is not kept, and what cannot be kept is not taken.
+    """
+
+    def __init__(self, verb: Verb, understand: Callable[[bytes], Task], service: Service, request: Request) -> None:
+        super().__init__(self._answers(), media_type=NDJSON)
+        self._verb = verb.__name__
+        self._understand = understand if verb is sample else lambda line: understand(_as_question(line))
+        self._service = service
+        self._request = request
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, without starlette's own look for disconnects: it would take the pieces of the body for itself."""
+        await self.stream_response(send)
+
+    async def _answers(self) -> AsyncIterator[bytes]:
+        settings = self._service.settings
+        rows = errors = last = 0
+        try:
+            async for lines in whole_lines(read_pieces(self._request, settings), settings.max_body_bytes):
+                for some in _parted(lines):
+                    answers = await asyncio.gather(*map(self._answer, some))
+                    last = some[-1].number
+                    rows += sum(count for _, count in answers)
+                    errors += sum(count == 0 for _, count in answers)
+                    yield b"".join(answer for answer, _ in answers)
+            yield orjson.dumps({"rows": rows, "errors": errors}, option=orjson.OPT_APPEND_NEWLINE)
+        except RequestError as error:  # of the stream, not of a line: without the last line it is seen to be cut short
+            yield _refused(last + 1, error)
+        except ClientDisconnect:
+            self._request.state.code = "client-gone"
+
+    async def _answer(self, line: Line) -> tuple[bytes, int]:
+        """The line's answer, and of how many rows; of none where it is refused."""
+        try:
+            if line.content is None:
+                most = self._service.settings.max_body_bytes
+                raise BodyTooLarge("body-too-large", f"The line is longer than {most} bytes.")
+            reply = await self._service.scheduler.answer(self._understand, line.content, patiently)
+        except RequestError as error:
+            return _refused(line.number, error), 0
+        self._service.metrics.count_rows(self._verb, reply.rows)
+        return reply.body + b"\n", reply.rows
+
+
+def _as_question(line: bytes) -> bytes:
+    """A line as the body of a request: one that holds no `"rows"` is a row, an array or an object by sensor name."""
+    return line if b'"rows"' in line else b'{"rows":[' + line + b"]}"
+
+
+def _parted(lines: list[Line]) -> Iterator[list[Line]]:
+    for start in range(0, len(lines), LINES_AT_ONCE):
+        yield lines[start : start + LINES_AT_ONCE]
+
+
+def _refused(line: int, error: RequestError) -> bytes:
+    told: dict[str, object] = {"line": line, "code": error.code, "detail": error.detail}
+    return orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE)

@@ -1,0 +1,53 @@
+"""Where a request is computed: small work on the event loop, together with that of others; the rest in threads."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import Executor
+from typing import Any, TypeVar
+
+from app.lane import Lane
+from app.verbs import Graph, Reply, Task
+
+SMALL_BODY = 2**16
+"""Bytes that are read on the event loop: a fraction of a millisecond."""
+
+Result = TypeVar("Result")
+Waiting = Callable[[Coroutine[Any, Any, Reply]], Awaitable[Reply]]
+"""How to wait for what takes long."""
+
+
+async def patiently(work: Coroutine[Any, Any, Reply]) -> Reply:
+    """To the end, whatever happens meanwhile."""
+    return await work
+
+
+class Scheduler:
+    """The lanes to the graphs that were asked, and the threads for everything that is not small."""
+
+    def __init__(self, threads: Executor) -> None:
+        self._threads = threads
+        self._lanes: dict[Graph, Lane[Any]] = {}
+
+    async def answer(self, understand: Callable[[bytes], Task], body: bytes, wait: Waiting) -> Reply:
+        """The reply to a body; small questions may go through their graph with others, the rest is waited for.
+
+        Raises:
+            RequestError: as `understand` does.
+        """
+        if len(body) > SMALL_BODY:
+            return await wait(self.run(lambda: understand(body).answer()))
+        task = understand(body)
+        lane = self._lane(task.graph) if task.light else None
+        if lane is not None and lane.takes(len(task.x)):
+            return task.finish(await lane.ask(task.x))
+        return await wait(self.run(task.answer))
+
+    async def run(self, work: Callable[[], Result]) -> Result:
+        """The result of `work`, from a thread; it is not begun when this is cancelled before."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    def _lane(self, graph: Graph) -> Lane[Any]:
+        lane = self._lanes.get(graph)
+        if lane is None:
+            lane = self._lanes[graph] = Lane(graph)
+        return lane
