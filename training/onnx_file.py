@@ -10,6 +10,8 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+from training.branch import branch
+
 OPSET = 20
 
 
@@ -28,6 +30,7 @@ def write_graph(file: Path, module: nn.Module, inputs: dict[str, Tensor], output
         )
     assert program is not None
     model = program.model_proto
+    branch(model.graph)
     _strip(model.graph)
     del model.metadata_props[:]
     onnx.checker.check_model(model)
@@ -36,6 +39,10 @@ def write_graph(file: Path, module: nn.Module, inputs: dict[str, Tensor], output
 
 def _strip(graph: onnx.GraphProto) -> None:
     """Take out what the exporter notes about where it ran: stack traces with the paths of this machine, mostly."""
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                _strip(attribute.g)
     for part in (*graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
         del part.metadata_props[:]
         part.doc_string = ""
