@@ -16,8 +16,8 @@ Axes = dict[str, list[int]]
 ANY = -1
 """An axis of any length."""
 
-BATCH = 256
-"""Rows that a session runs at once at most: it bounds memory, and no row's bits depend on where the cuts fall."""
+BATCH = 128
+"""Rows that a session runs at once at most: they fit the caches, and no row's bits depend on where the cuts fall."""
 
 SMALL_BATCH = 32
 """The same where every row has a matrix for each component of a mixture: in rows with missing sensors."""
