@@ -12,14 +12,23 @@ JSON = "application/json"
 
 
 async def read_json(request: Request, settings: Settings) -> bytes:
-    """The bytes of a body that says it is JSON; no more of them are taken than the limit.
+    """The bytes of a body that says it is JSON.
 
     Raises:
         UnsupportedMedia: `unsupported-media-type`, `unsupported-charset` or `unsupported-coding`.
+        BodyTooLarge, HTTPException: as `read_bytes`.
+    """
+    _check_media(request)
+    return await read_bytes(request, settings)
+
+
+async def read_bytes(request: Request, settings: Settings) -> bytes:
+    """The bytes of a body, whatever it says it is; no more of them are taken than the limit.
+
+    Raises:
         BodyTooLarge: `body-too-large`.
         HTTPException: 408 when it has not arrived in time.
     """
-    _check_media(request)
     if _announced(request) > settings.max_body_bytes:
         raise _too_large(settings)
     try:

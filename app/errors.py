@@ -10,7 +10,8 @@ NelboError
     ├── UnsupportedMedia     a media type or coding that is not read
     ├── BodyTooLarge         more bytes than the limit
     ├── InvalidContent       readable, but not a question this model can be asked
-    └── UnknownResource      no such model or version
+    ├── UnknownResource      no such model or version
+    └── NotEnabled           something that this service is not set up to do
 """
 
 from dataclasses import dataclass
@@ -75,3 +76,7 @@ class InvalidContent(RequestError):
 
 class UnknownResource(RequestError):
     """There is no such model, version or path."""
+
+
+class NotEnabled(RequestError):
+    """This service is not set up to do it."""

@@ -13,13 +13,14 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
 
-from app import docs, routes
+from app import docs, routes, v2
 from app.access import Access
 from app.errors import (
     BodyTooLarge,
     InvalidContent,
     MalformedBody,
     NelboError,
+    NotEnabled,
     RequestError,
     SettingsError,
     UnknownResource,
@@ -27,7 +28,7 @@ from app.errors import (
 )
 from app.metrics import Metrics
 from app.openapi import document
-from app.problems import problem
+from app.refusals import refusal, under_v2
 from app.repository import Repository, open_repository
 from app.service import Service, version
 from app.settings import Settings
@@ -38,14 +39,18 @@ STATUS: dict[type[RequestError], int] = {
     BodyTooLarge: 413,
     UnsupportedMedia: 415,
     InvalidContent: 422,
+    NotEnabled: 503,
 }
 """The one table from error to status."""
+V2_STATUS = STATUS | {InvalidContent: 400}
+"""Under /v2, where the protocol's servers know one status for whatever is wrong with a body."""
 
 HEADERS: dict[type[RequestError], dict[str, str]] = {
     # The rest of the body is not read, so the connection cannot carry another request.
     BodyTooLarge: {"Connection": "close"},
     UnsupportedMedia: {"Accept": "application/json", "Accept-Encoding": "identity"},
 }
+V2_HEADERS = HEADERS | {UnsupportedMedia: {"Accept-Encoding": "gzip, deflate"}}
 HTTP_PROBLEMS: dict[int, tuple[str, str]] = {
     404: ("not-found", "There is nothing at this address; /docs shows what there is."),
     405: ("method-not-allowed", "This address takes another method, see the header Allow."),
@@ -79,6 +84,7 @@ def create_app(settings: Settings | None = None, repository: Repository | None =
     )
     app.include_router(routes.router)
     app.include_router(docs.router)
+    app.include_router(v2.router)
     return app
 
 
@@ -112,7 +118,7 @@ async def _lifespan(
     app: FastAPI, settings: Settings, repository: Repository | None, metrics: Metrics
 ) -> AsyncIterator[dict[str, Service]]:
     served = repository or open_repository(settings)
-    statuses = [*STATUS.values(), 408, 500]
+    statuses = {*STATUS.values(), 408, 500} - {STATUS[NotEnabled]}  # a verb, and an inference, is always enabled
     openapi = document(app.routes, version(), statuses, served, settings)
     with ThreadPoolExecutor(settings.workers, thread_name_prefix="verb") as pool:
         yield {"service": Service(settings, served, metrics, pool, openapi)}
@@ -130,15 +136,18 @@ def _listen(settings: Settings) -> socket.socket:
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestError)
     request.state.code = error.code
-    status, headers = STATUS[type(error)], HEADERS.get(type(error))
-    return problem(status, error.code, error.detail, request.state.request_id, error.faults, headers)
+    path = request.scope["path"]
+    statuses, headers = (V2_STATUS, V2_HEADERS) if under_v2(path) else (STATUS, HEADERS)
+    kind, request_id = type(error), request.state.request_id
+    return refusal(path, statuses[kind], error.code, error.detail, request_id, error.faults, headers.get(kind))
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     code, detail = HTTP_PROBLEMS.get(error.status_code, ("http-error", "The request cannot be answered."))
     request.state.code = code
-    return problem(error.status_code, code, detail, request.state.request_id, headers=error.headers)
+    path, request_id = request.scope["path"], request.state.request_id
+    return refusal(path, error.status_code, code, detail, request_id, headers=error.headers)
 
 
 async def _client_gone(request: Request, error: Exception) -> Response:

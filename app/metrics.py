@@ -1,22 +1,61 @@
 """What the service counts about itself, in the text format of Prometheus."""
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.metrics_core import Metric
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+@dataclass(frozen=True)
+class Stages:
+    """Seconds that an inference spent waiting, being read, being computed and being written."""
+
+    queue: float
+    compute_input: float
+    compute_infer: float
+    compute_output: float
 
 
 class Metrics:
     """One service's counters; every application has its own, none is shared by the process."""
 
     def __init__(self) -> None:
-        self._registry = CollectorRegistry()
+        self._registry = registry = CollectorRegistry()
         self._requests = Counter(
-            "nelbo_requests", "Requests answered.", ["method", "route", "status"], registry=self._registry
+            "nelbo_requests", "Requests answered.", ["method", "route", "status"], registry=registry
         )
         self._seconds = Histogram(
-            "nelbo_request_seconds", "From request to answer.", ["route"], buckets=SECONDS, registry=self._registry
+            "nelbo_request_seconds", "From request to answer.", ["route"], buckets=SECONDS, registry=registry
         )
-        self._rows = Counter("nelbo_rows", "Rows answered.", ["verb"], registry=self._registry)
+        self._rows = Counter("nelbo_rows", "Rows answered.", ["verb"], registry=registry)
+        model = ["model", "version"]
+        self._inferences = Counter("nelbo_inferences", "Rows answered under /v2.", model, registry=registry)
+        self._executions = Counter(
+            "nelbo_inference_executions", "Batches computed for requests under /v2.", model, registry=registry
+        )
+        self._inference_requests = Counter(
+            "nelbo_inference_requests", "Inference requests under /v2.", [*model, "outcome"], registry=registry
+        )
+        self._inference_seconds = Counter(
+            "nelbo_inference_seconds", "What they took together.", [*model, "outcome"], registry=registry
+        )
+        self._stage_seconds = Counter(
+            "nelbo_inference_stage_seconds",
+            "What answered ones spent in each stage.",
+            [*model, "stage"],
+            registry=registry,
+        )
+        self._last_inference = Gauge(
+            "nelbo_last_inference_timestamp_seconds",
+            "When the last inference request under /v2 was answered.",
+            model,
+            registry=registry,
+            multiprocess_mode="max",
+        )
 
     def count_request(self, method: str, route: str, status: int, seconds: float) -> None:
         """One request was answered; `route` is a template, so that no client can make up labels."""
@@ -27,6 +66,31 @@ class Metrics:
         """So many rows were answered by one of the four verbs."""
         self._rows.labels(verb).inc(rows)
 
+    def count_inference(self, model: str, version: int, rows: int, stages: Stages) -> None:
+        """An inference request about so many rows was answered."""
+        spent = asdict(stages)
+        self._inferences.labels(model, version).inc(rows)
+        self._count_inference_request(model, version, "success", sum(spent.values()))
+        self._last_inference.labels(model, version).set(time.time())
+        for stage, seconds in spent.items():
+            self._stage_seconds.labels(model, version, stage).inc(seconds)
+
+    def count_execution(self, model: str, version: int) -> None:
+        """The graphs ran once, for one inference request or for several together."""
+        self._executions.labels(model, version).inc()
+
+    def count_failed_inference(self, model: str, version: int, seconds: float) -> None:
+        """An inference request of a model that is served was refused, or failed."""
+        self._count_inference_request(model, version, "failure", seconds)
+
+    def collect(self) -> Iterable[Metric]:
+        """Everything that was counted, as families of samples."""
+        return self._registry.collect()
+
     def exposition(self) -> bytes:
         """All of it, as a scrape reads it."""
         return generate_latest(self._registry)
+
+    def _count_inference_request(self, model: str, version: int, outcome: str, seconds: float) -> None:
+        self._inference_requests.labels(model, version, outcome).inc()
+        self._inference_seconds.labels(model, version, outcome).inc(seconds)
