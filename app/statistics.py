@@ -6,7 +6,7 @@ from typing import Annotated
 from prometheus_client.metrics_core import Metric
 from pydantic import Field
 
-from app.repository import Model
+from app.manifest import Manifest
 from app.schemas import Wire
 
 
@@ -50,8 +50,8 @@ class Statistics(Wire):
     model_stats: list[ModelStats]
 
 
-def statistics(families: Iterable[Metric], models: Sequence[Model]) -> Statistics:
-    """What the metrics' families say of these models."""
+def statistics(families: Iterable[Metric], models: Sequence[Manifest]) -> Statistics:
+    """What the metrics' families say of these models; of one process's metrics or of several's summed."""
     counted = _Counted(families)
     return Statistics(model_stats=[_of_model(counted, model) for model in models])
 
@@ -63,12 +63,12 @@ class _Counted:
         samples = [sample for family in families for sample in family.samples]
         self._values = {(sample.name, frozenset(sample.labels.items())): sample.value for sample in samples}
 
-    def __call__(self, name: str, model: Model, **labels: str) -> float:
-        of_model = {"model": model.manifest.name, "version": str(model.manifest.version), **labels}
+    def __call__(self, name: str, model: Manifest, **labels: str) -> float:
+        of_model = {"model": model.name, "version": str(model.version), **labels}
         return self._values.get((name, frozenset(of_model.items())), 0.0)
 
 
-def _of_model(counted: _Counted, model: Model) -> ModelStats:
+def _of_model(counted: _Counted, model: Manifest) -> ModelStats:
     def outcome(name: str) -> Duration:
         count = counted("nelbo_inference_requests_total", model, outcome=name)
         return _duration(count, counted("nelbo_inference_seconds_total", model, outcome=name))
@@ -79,8 +79,8 @@ def _of_model(counted: _Counted, model: Model) -> ModelStats:
         return _duration(success.count, counted("nelbo_inference_stage_seconds_total", model, stage=name))
 
     return ModelStats(
-        name=model.manifest.name,
-        version=str(model.manifest.version),
+        name=model.name,
+        version=str(model.version),
         last_inference=int(1000 * counted("nelbo_last_inference_timestamp_seconds", model)),
         inference_count=int(counted("nelbo_inferences_total", model)),
         execution_count=int(counted("nelbo_inference_executions_total", model)),

@@ -38,14 +38,15 @@ async def health() -> v2_catalogue.V2Health:
 @router.get("/models/stats", operation_id="v2_stats")
 async def stats(service: ServiceDep) -> Statistics:
     """What every model was asked under /v2 since the service started."""
-    return statistics(service.metrics.collect(), list(v2_catalogue.every_model(service.repository)))
+    models = [model.manifest for model in v2_catalogue.every_model(service.repository)]
+    return statistics(service.metrics.collect(), models)
 
 
 @router.get("/models/{name}/stats", operation_id="v2_stats_of_model")
 @router.get("/models/{name}/versions/{version}/stats", operation_id="v2_stats_of_version")
 async def model_stats(model: AskedModel, service: ServiceDep) -> Statistics:
     """What one model was asked under /v2 since the service started."""
-    return statistics(service.metrics.collect(), [model])
+    return statistics(service.metrics.collect(), [model.manifest])
 
 
 @router.get("/models/{name}/ready", operation_id="v2_model_ready")
