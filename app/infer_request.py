@@ -4,6 +4,7 @@ A body is a JSON object and behind it the raw bytes of those tensors that it cal
 The header Inference-Header-Content-Length tells where the JSON ends: 0 says that all of the body is the input x.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
@@ -18,6 +19,8 @@ from app.errors import InvalidContent, MalformedBody
 from app.tensors import Heading, from_bytes, from_json
 
 HEADER = "Inference-Header-Content-Length"
+_NAN = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|\bNaN\b', re.DOTALL)
+"""A string, to the end where it has none, or a NaN: no JSON, but what Triton's client writes for a missing sensor."""
 X = "x"
 """The input that holds all sensors, [n, D]; otherwise each input is a sensor's."""
 
@@ -90,7 +93,7 @@ def read_infer(body: bytes, header: str | None, shape: Shape, outputs: Sequence[
     end = _end_of_json(header, len(body))
     if end == 0:
         return _raw(memoryview(body), shape, outputs)
-    asked = _decode(memoryview(body)[:end])
+    asked = _decode(body[:end])
     parameters = asked.parameters or _Parameters()
     return InferRequest(
         id=asked.id,
@@ -118,14 +121,16 @@ def _raw(body: memoryview, shape: Shape, outputs: Sequence[str]) -> InferRequest
     return InferRequest(None, from_bytes(heading, body), tuple(Wanted(name, True) for name in outputs), None)
 
 
-def _decode(text: memoryview) -> _Body:
+def _decode(text: bytes) -> _Body:
+    if b"NaN" in text:
+        text = _NAN.sub(lambda found: b"null" if found[0] == b"NaN" else found[0], text)
     try:
         return msgspec.json.decode(text, type=_Body)
     except msgspec.ValidationError as error:
         raise InvalidContent("shape", f"The JSON is not an inference request: {error}.") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         reason = error.reason if isinstance(error, UnicodeDecodeError) else error
-        raise MalformedBody("invalid-json", f"The {len(text)} bytes of JSON are not JSON: {reason}.") from None
+        raise MalformedBody("invalid-json", f"The JSON of {len(text)} bytes cannot be read: {reason}.") from None
     except RecursionError:
         raise MalformedBody("invalid-json", "The JSON is nested too deeply.") from None
 
@@ -163,8 +168,8 @@ def _columns(inputs: Sequence[_Input], parts: Sequence[memoryview | None], shape
     column = {name: index for index, name in enumerate(shape.sensors)}
     for index, (given, part) in enumerate(zip(inputs, parts, strict=True)):
         if given.name not in column:
-            there_are = f"expected {X} alone, or sensors of the model, each once: {', '.join(shape.sensors)}"
-            raise InvalidContent("unknown-sensor", f"inputs[{index}]: {there_are}.")
+            expected = f"expected {X} alone, or sensors of the model, each once; GET /models/{{name}} names them"
+            raise InvalidContent("unknown-sensor", f"inputs[{index}]: {expected}.")
         heading = _heading(index, given)
         if heading.shape not in ((len(x),), (len(x), 1)):
             raise InvalidContent(
@@ -213,8 +218,8 @@ def _wanted(asked: Sequence[_Output], binary: bool, outputs: Sequence[str]) -> t
     wanted: dict[str, Wanted] = {}
     for index, output in enumerate(asked):
         if output.name not in outputs or output.name in wanted:
-            there_are = f"expected outputs of the model, each once: {', '.join(outputs)}"
-            raise InvalidContent("unknown-output", f"outputs[{index}]: {there_are}.")
+            expected = f"expected outputs of the model, each once: {', '.join(outputs)}"
+            raise InvalidContent("unknown-output", f"outputs[{index}]: {expected}.")
         parameters = output.parameters or _OutputParameters()
         if parameters.classification is not None or parameters.shared_memory_region is not None:
             raise InvalidContent(

@@ -163,6 +163,22 @@ def test_a_body_may_be_nothing_but_the_rows() -> None:
     assert asked.outputs == (Wanted("score", True), Wanted("alarm", True))
 
 
+@pytest.mark.parametrize("name", ["NaN", "a NaN, a", 'quoted "NaN"', "\\NaN\\"])
+def test_the_nan_of_tritons_client_is_a_missing_sensor(name: str) -> None:
+    """It writes NaN into JSON, where there is none; in a string the word stays."""
+    asked = read({"id": name, "inputs": [X | {"data": [1, float("nan"), 3, 4, 5, float("nan")]}]})
+
+    assert asked.id == name
+    assert nulls(asked.x) == [[1, None, 3], [4, 5, None]]
+
+
+@pytest.mark.parametrize("end", [b"", b"\\", b'"'])
+def test_a_string_without_an_end_does_not_hold_up(end: bytes) -> None:
+    """A megabyte of escaped quotes is passed once."""
+    with pytest.raises(MalformedBody):
+        read_infer(b'{"any": NaN, "id": "' + b'\\"' * 500_000 + end, None, SHAPE, OUTPUTS)
+
+
 @pytest.mark.parametrize(
     ("change", "code"),
     [
@@ -256,7 +272,7 @@ def test_a_wrong_header_is_told(header: str) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"{", b'{"inputs": [\xff]}', b'{"id": "\\ud800", "inputs": []}', b"NaN", DEEP, b'{"inputs": []}}'],
+    [b"{", b'{"inputs": [\xff]}', b'{"id": "\\ud800", "inputs": []}', b"Infinity", DEEP, b'{"inputs": []}}'],
     ids=lambda body: repr(body[:40]),
 )
 def test_what_is_not_json_is_told(body: bytes) -> None:
