@@ -57,7 +57,7 @@ def document(
     for path, operation in _operations(whole):
         operation["parameters"] = _parameters(path)
         if under_v2(path):
-            describe(path, operation, set(statuses) - {422})
+            describe(path, operation, set(statuses) - {422})  # what is 422 at a verb is 400 there
             continue
         verb = path.rpartition("/")[2]
         told = set(statuses) if verb in ASKED else {404, 500}

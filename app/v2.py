@@ -3,18 +3,18 @@
 import asyncio
 import time
 
-import msgspec
 from fastapi import APIRouter, Request, Response
+from pydantic import ValidationError
 
 from app import coding, v2_catalogue
 from app.body import JSON, read_bytes
 from app.errors import InvalidContent, NotEnabled
 from app.infer import Answered, Asked, infer
-from app.infer_request import HEADER
+from app.infer_body import HEADER
 from app.repository import Model
 from app.service import AskedModel, Service, ServiceDep, version
 from app.statistics import Statistics, statistics
-from app.v2_schemas import V2InferResponse
+from app.v2_schemas import V2IndexRequest, V2InferResponse
 
 BINARY = "application/octet-stream"
 
@@ -84,8 +84,8 @@ async def index(request: Request, service: ServiceDep) -> list[v2_catalogue.V2In
     """Every version that is served."""
     body = await read_bytes(request, service.settings)
     try:
-        msgspec.json.decode(body or b"{}", type=_IndexRequest)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        V2IndexRequest.model_validate_json(body or b"{}", strict=True)
+    except ValidationError:
         raise InvalidContent("shape", 'Expected no body, or {"ready": true or false}.') from None
     return v2_catalogue.index(service.repository)
 
@@ -99,11 +99,6 @@ async def load() -> Response:
         "Loading and unloading over HTTP is not enabled here: the service reads its folder of models, NELBO_MODELS, "
         "when it starts. Add or remove a version there and restart it.",
     )
-
-
-class _IndexRequest(msgspec.Struct, frozen=True):
-    ready: bool = False
-    """Only models that are ready; there are no others here."""
 
 
 async def _infer(request: Request, model: Model, service: Service) -> Answered:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from app.infer_request import X
+from app.infer_rows import X
 from app.inference import OUTPUTS
 from app.repository import Model, Repository
 from app.schemas import Wire

@@ -5,7 +5,7 @@ from http import HTTPStatus
 from typing import Any
 
 from app.body import JSON
-from app.infer_request import HEADER
+from app.infer_body import HEADER
 from app.v2 import BINARY
 from app.v2_schemas import V2Error, V2IndexRequest, V2InferRequest
 

@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from httpx2 import Response
 
 from app.array import Array
-from app.infer_request import HEADER
+from app.infer_body import HEADER
 from app.main import create_app
 from app.settings import Settings
 from tests.conftest import plant_rows
