@@ -1,16 +1,19 @@
 # make serve: installs what serving needs (no torch) into .venv and serves models/ on 127.0.0.1:8000.
 # make test:  installs the rest into the same .venv and runs everything that CI runs.
-# A stamp in .venv records each installation, so that pip runs again only after pyproject.toml has changed.
+# KServe's client pins old dependencies and is tested from an environment of its own, .venv-kserve (320 MB).
+# A stamp in an environment records each installation, so that pip runs again only after pyproject.toml has changed
+# (for KServe's, this file).
 
 PYTHONS = $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
 PIP_INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check
+KSERVE = 0.21.0
 
 .PHONY: serve test
 
 serve: .venv/serve.installed
 	.venv/bin/nelbo serve
 
-test: .venv/test.installed
+test: .venv/test.installed .venv-kserve/installed
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
@@ -23,6 +26,15 @@ test: .venv/test.installed
 .venv/serve.installed: pyproject.toml .venv/bin/python
 	$(PIP_INSTALL) --editable '.[cpu]'
 	@touch $@
+
+.venv-kserve/installed: Makefile .venv/bin/python
+	@if .venv/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 14))'; then \
+	  echo "kserve $(KSERVE) is not for Python 3.14: its client is not tested." >&2; \
+	else \
+	  .venv/bin/python -m venv --clear .venv-kserve && \
+	  .venv-kserve/bin/python -m pip install --quiet --disable-pip-version-check --no-compile kserve==$(KSERVE) && \
+	  touch $@; \
+	fi
 
 .venv/bin/python:
 	@for python in $(PYTHONS); do \

@@ -9,7 +9,7 @@ import time
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.metrics import Metrics
-from app.problems import problem
+from app.refusals import refusal
 
 REQUEST_ID = b"x-request-id"
 _SANE_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -53,7 +53,8 @@ class Access:
             log.exception("request_id=%s failed", request_id)
             if status:  # half of an answer is out; only closing the connection can tell that it is not whole
                 raise
-            response = problem(500, "internal-error", "This is a fault of the service; its log has more.", request_id)
+            detail = "This is a fault of the service; its log has more."
+            response = refusal(scope["path"], 500, "internal-error", detail, request_id)
             await response(scope, receive, identified)
         self._tell(scope, request_id, status, time.perf_counter() - started)
 

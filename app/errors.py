@@ -11,7 +11,8 @@ NelboError
     ├── BodyTooLarge         more bytes than the limit
     ├── RequestTimeout       bytes that did not arrive in time
     ├── InvalidContent       readable, but not a question this model can be asked
-    └── UnknownResource      no such model or version
+    ├── UnknownResource      no such model or version
+    └── NotEnabled           something that this service is not set up to do
 """
 
 from dataclasses import dataclass
@@ -80,3 +81,7 @@ class InvalidContent(RequestError):
 
 class UnknownResource(RequestError):
     """There is no such model, version or path."""
+
+
+class NotEnabled(RequestError):
+    """This service is not set up to do it."""

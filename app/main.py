@@ -13,13 +13,13 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from uvicorn.supervisors.multiprocess import Multiprocess
 
-from app import docs, routes
+from app import docs, routes, v2
 from app.access import Access
 from app.cpus import available
-from app.errors import NelboError, RequestError, SettingsError
+from app.errors import NelboError, NotEnabled, RequestError, SettingsError
 from app.metrics import Metrics, shared_between_processes
 from app.openapi import document
-from app.problems import STATUS, problem, refusal
+from app.refusals import STATUS, refusal, refuse
 from app.repository import Repository, open_repository
 from app.scheduler import Scheduler
 from app.service import Service, version
@@ -49,7 +49,7 @@ def create_app(settings: Settings | None = None, repository: Repository | None =
         lifespan=lifespan,
         middleware=[
             Middleware(Access, metrics=metrics, log_answers=settings.access_log),
-            Middleware(Shortcut, routes=routes.asked.routes),
+            Middleware(Shortcut, routes=[*routes.asked.routes, *v2.asked.routes]),
         ],
         exception_handlers={RequestError: _refused, HTTPException: _http_error},
         openapi_url=None,  # ours is served by routes: it carries examples from the model
@@ -59,20 +59,24 @@ def create_app(settings: Settings | None = None, repository: Repository | None =
     app.include_router(routes.asked)
     app.include_router(routes.router)
     app.include_router(docs.router)
+    app.include_router(v2.asked)
+    app.include_router(v2.router)
     return app
 
 
 def serve(settings: Settings) -> int:
     """Answer until told to stop; the exit code is 3 when it cannot start, for a reason told in one line."""
     _log()
+    several = settings.workers > 1
     try:
+        app = partial(_worker, settings) if several else create_app(settings, open_repository(settings))
         listener = _listen(settings)
     except NelboError as error:
         logger.critical("cannot start: %s", error)
         return STARTUP_FAILED
     config = uvicorn.Config(
-        partial(_opened, settings),
-        factory=True,
+        app,
+        factory=several,
         workers=settings.workers,
         ws="none",
         lifespan="on",
@@ -83,7 +87,7 @@ def serve(settings: Settings) -> int:
     )
     host, port = listener.getsockname()[:2]
     logger.info("listening at http://%s:%d", f"[{host}]" if ":" in host else host, port)
-    if settings.workers == 1:
+    if not several:
         uvicorn.Server(config).run(sockets=[listener])
         return 0
     with shared_between_processes():
@@ -92,8 +96,8 @@ def serve(settings: Settings) -> int:
     return STARTUP_FAILED if any(process.exitcode == STARTUP_FAILED for process in supervisor.processes) else 0
 
 
-def _opened(settings: Settings) -> FastAPI:
-    """The application of one worker, its models opened."""
+def _worker(settings: Settings) -> FastAPI:
+    """The application of one of several processes."""
     _log()
     try:
         return create_app(settings, open_repository(settings))
@@ -112,7 +116,7 @@ async def _lifespan(
     app: FastAPI, settings: Settings, repository: Repository | None, metrics: Metrics
 ) -> AsyncIterator[dict[str, Service]]:
     served = repository or open_repository(settings)
-    statuses = [*STATUS.values(), 500]
+    statuses = {*STATUS.values(), 500} - {STATUS[NotEnabled]}  # a verb, and an inference, is always enabled
     openapi = document(app.routes, version(), statuses, served, settings)
     count = settings.threads or max(1, available() // settings.workers)
     with ThreadPoolExecutor(count, thread_name_prefix="verb") as threads:
@@ -130,11 +134,12 @@ def _listen(settings: Settings) -> socket.socket:
 
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestError)
-    return refusal(request, error)
+    return refuse(request, error)
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     code, detail = HTTP_PROBLEMS.get(error.status_code, ("http-error", "The request cannot be answered."))
-    request.state.code = code
-    return problem(error.status_code, code, detail, request.state.request_id, headers=error.headers)
+    request.scope["state"]["code"] = code
+    path, request_id = request.scope["path"], request.scope["state"]["request_id"]
+    return refusal(path, error.status_code, code, detail, request_id, headers=error.headers)

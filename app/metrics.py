@@ -2,16 +2,27 @@
 
 import os
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, Metric, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """The environment variable by which prometheus_client learns, when it is imported, where processes share counters."""
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+@dataclass(frozen=True)
+class Stages:
+    """Seconds that an inference spent waiting, being read, being computed and being written."""
+
+    queue: float
+    compute_input: float
+    compute_infer: float
+    compute_output: float
 
 
 @dataclass(frozen=True)
@@ -26,14 +37,38 @@ class Metrics:
     """One service's counters; every application has its own, or shares them with the other workers of its service."""
 
     def __init__(self) -> None:
-        self._registry = CollectorRegistry()
+        self._registry = registry = CollectorRegistry()
         self._requests = Counter(
-            "nelbo_requests", "Requests answered.", ["method", "route", "status"], registry=self._registry
+            "nelbo_requests", "Requests answered.", ["method", "route", "status"], registry=registry
         )
         self._seconds = Histogram(
-            "nelbo_request_seconds", "From request to answer.", ["route"], buckets=SECONDS, registry=self._registry
+            "nelbo_request_seconds", "From request to answer.", ["route"], buckets=SECONDS, registry=registry
         )
-        self._rows = Counter("nelbo_rows", "Rows answered.", ["verb"], registry=self._registry)
+        self._rows = Counter("nelbo_rows", "Rows answered.", ["verb"], registry=registry)
+        model = ["model", "version"]
+        self._inferences = Counter("nelbo_inferences", "Rows answered under /v2.", model, registry=registry)
+        self._executions = Counter(
+            "nelbo_inference_executions", "Batches computed for requests under /v2.", model, registry=registry
+        )
+        self._inference_requests = Counter(
+            "nelbo_inference_requests", "Inference requests under /v2.", [*model, "outcome"], registry=registry
+        )
+        self._inference_seconds = Counter(
+            "nelbo_inference_seconds", "What they took together.", [*model, "outcome"], registry=registry
+        )
+        self._stage_seconds = Counter(
+            "nelbo_inference_stage_seconds",
+            "What answered ones spent in each stage.",
+            [*model, "stage"],
+            registry=registry,
+        )
+        self._last_inference = Gauge(
+            "nelbo_last_inference_timestamp_seconds",
+            "When the last inference request under /v2 was answered.",
+            model,
+            registry=registry,
+            multiprocess_mode="max",
+        )
         self._kinds: dict[tuple[str, str, int], _Kind] = {}
 
     def count_request(self, method: str, route: str, status: int, seconds: float) -> None:
@@ -49,6 +84,23 @@ class Metrics:
         """So many rows were answered by one of the four verbs."""
         self._rows.labels(verb).inc(rows)
 
+    def count_inference(self, model: str, version: int, rows: int, stages: Stages) -> None:
+        """An inference request about so many rows was answered."""
+        spent = asdict(stages)
+        self._inferences.labels(model, version).inc(rows)
+        self._count_inference_request(model, version, "success", sum(spent.values()))
+        self._last_inference.labels(model, version).set(time.time())
+        for stage, seconds in spent.items():
+            self._stage_seconds.labels(model, version, stage).inc(seconds)
+
+    def count_execution(self, model: str, version: int) -> None:
+        """The graphs ran once, for one inference request or for several together."""
+        self._executions.labels(model, version).inc()
+
+    def count_failed_inference(self, model: str, version: int, seconds: float) -> None:
+        """An inference request of a model that is served was refused, or failed."""
+        self._count_inference_request(model, version, "failure", seconds)
+
     def collect(self) -> Iterable[Metric]:
         """What was counted, of all workers together."""
         return self._whole().collect()
@@ -56,6 +108,10 @@ class Metrics:
     def exposition(self) -> bytes:
         """All of it, as a scrape reads it."""
         return generate_latest(self._whole())
+
+    def _count_inference_request(self, model: str, version: int, outcome: str, seconds: float) -> None:
+        self._inference_requests.labels(model, version, outcome).inc()
+        self._inference_seconds.labels(model, version, outcome).inc(seconds)
 
     def _whole(self) -> CollectorRegistry:
         if FOLDER not in os.environ:

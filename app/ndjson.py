@@ -13,7 +13,7 @@ from app.errors import BodyTooLarge, RequestError
 from app.lines import Line, whole_lines
 from app.scheduler import patiently
 from app.service import Service
-from app.verbs import Task, Verb, sample
+from app.verbs import Reply, Task, Verb, sample
 
 LINES_AT_ONCE = 256
 """Lines that are answered together."""
@@ -26,7 +26,9 @@ class Stream(StreamingResponse):
     read is not kept, and what cannot be kept is not taken.
     """
 
-    def __init__(self, verb: Verb, understand: Callable[[bytes], Task], service: Service, request: Request) -> None:
+    def __init__(
+        self, verb: Verb, understand: Callable[[bytes], Task[Reply]], service: Service, request: Request
+    ) -> None:
         super().__init__(self._answers(), media_type=NDJSON)
         self._verb = verb.__name__
         self._understand = understand if verb is sample else lambda line: understand(_as_question(line))

@@ -16,9 +16,11 @@ from app.body import JSON
 from app.manifest import NAME_PATTERN, Sensor
 from app.model import Model
 from app.problems import MEDIA_TYPE
+from app.refusals import under_v2
 from app.repository import Repository
 from app.schemas import FLOAT32_MAX, Problem, RowsRequest, SampleRequest, ScoreRequest
 from app.settings import Settings
+from app.v2_openapi import READ_BY_HAND, describe
 from app.verbs import Verb, least_rate, most_samples
 
 Schema = dict[str, Any]
@@ -47,13 +49,17 @@ def document(
         title="nelbo", version=version, description=DESCRIPTION, routes=routes, separate_input_output_schemas=False
     )
     _, asked = models_json_schema(
-        [(model, "validation") for model in (RowsRequest, ScoreRequest, SampleRequest, Problem)], ref_template=REF
+        [(model, "validation") for model in (RowsRequest, ScoreRequest, SampleRequest, Problem, *READ_BY_HAND)],
+        ref_template=REF,
     )
     schemas = whole["components"]["schemas"]
     schemas |= asked["$defs"]
     everything = [model for versions in repository.models.values() for model in versions.values()]
     for path, operation in _operations(whole):
         operation["parameters"] = _parameters(path)
+        if under_v2(path):
+            describe(path, operation, set(statuses) - {422})  # what is 422 at a verb is 400 there
+            continue
         verb = path.rpartition("/")[2]
         told = set(statuses) if verb in ASKED else {404, 500}
         operation["responses"] |= _problems(told if "{name}" in path else told - {404})

@@ -14,7 +14,7 @@ from app.body import JSON, NDJSON, media_type, read_whole
 from app.errors import RequestError
 from app.ndjson import Stream
 from app.presence import while_present
-from app.problems import farewell, refusal
+from app.refusals import farewell, refuse
 from app.service import AskedModel, Service, ServiceDep, asked_model, version
 
 router = APIRouter()
@@ -118,7 +118,7 @@ async def _answer(verb: verbs.Verb, request: Request) -> Response:
         body = await read_whole(request, service.settings)
         reply = await service.scheduler.answer(understand, body, partial(while_present, request.receive))
     except RequestError as error:
-        return refusal(request, error)
+        return refuse(request, error)
     except ClientDisconnect:
         return farewell(request)
     service.metrics.count_rows(verb.__name__, reply.rows)

@@ -6,17 +6,15 @@ from concurrent.futures import Executor
 from typing import Any, TypeVar
 
 from app.lane import Lane
-from app.verbs import Graph, Reply, Task
+from app.verbs import Graph, Task
 
 SMALL_BODY = 2**16
 """Bytes that are read on the event loop: a fraction of a millisecond."""
 
 Result = TypeVar("Result")
-Waiting = Callable[[Coroutine[Any, Any, Reply]], Awaitable[Reply]]
-"""How to wait for what takes long."""
 
 
-async def patiently(work: Coroutine[Any, Any, Reply]) -> Reply:
+async def patiently(work: Coroutine[Any, Any, Result]) -> Result:
     """To the end, whatever happens meanwhile."""
     return await work
 
@@ -28,8 +26,13 @@ class Scheduler:
         self._threads = threads
         self._lanes: dict[Graph, Lane[Any]] = {}
 
-    async def answer(self, understand: Callable[[bytes], Task], body: bytes, wait: Waiting) -> Reply:
-        """The reply to a body; small questions may go through their graph with others, the rest is waited for.
+    async def answer(
+        self,
+        understand: Callable[[bytes], Task[Result]],
+        body: bytes,
+        wait: Callable[[Coroutine[Any, Any, Result]], Awaitable[Result]],
+    ) -> Result:
+        """The answer to a body; small questions may go through their graph with others, for the rest `wait` waits.
 
         Raises:
             RequestError: as `understand` does.

@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -34,43 +34,44 @@ class Reply:
     rows: int
 
 
+Result = TypeVar("Result")
 Graph = Callable[[Array], Any]
 """Rows [n, …] → a frozen dataclass of arrays whose first axis is the rows."""
 
 
 @dataclass(frozen=True)
-class Task:
+class Task(Generic[Result]):
     """One question, understood: a graph is to be asked about rows, and an answer to be made of what it says."""
 
     graph: Graph
     x: Array
     """[n, …], what the graph is asked about."""
-    finish: Callable[[Any], Reply]
-    """What the graph says → the reply."""
+    finish: Callable[[Any], Result]
+    """What the graph says → the answer."""
     light: bool
     """Whether nothing but the graph takes time, and of that each row as much as any other."""
 
-    def answer(self) -> Reply:
-        """The reply."""
+    def answer(self) -> Result:
+        """The answer."""
         return self.finish(self.graph(self.x))
 
 
-Verb = Callable[[Model, Settings, bytes], Task]
+Verb = Callable[[Model, Settings, bytes], Task[Reply]]
 
 
-def encode(model: Model, settings: Settings, body: bytes) -> Task:
+def encode(model: Model, settings: Settings, body: bytes) -> Task[Reply]:
     """mean and scale of q(z|x): [n][L]."""
     rows = codec.read_rows(body, shape(model, settings))
     return Task(model.engine.encode, rows.x, partial(_written, model), rows.complete)
 
 
-def reconstruct(model: Model, settings: Settings, body: bytes) -> Task:
+def reconstruct(model: Model, settings: Settings, body: bytes) -> Task[Reply]:
     """mean and scale of what each sensor should have read: [n][D]."""
     rows = codec.read_rows(body, shape(model, settings))
     return Task(model.engine.reconstruct, rows.x, partial(_written, model), rows.complete)
 
 
-def sample(model: Model, settings: Settings, body: bytes) -> Task:
+def sample(model: Model, settings: Settings, body: bytes) -> Task[Reply]:
     """rows drawn from p(x): [count][D], and the seed that draws them again."""
     question = codec.read_sample(body, shape(model, settings))
     _check("count", question.count, most_samples(model, settings))
@@ -82,14 +83,14 @@ def sample(model: Model, settings: Settings, body: bytes) -> Task:
     return Task(partial(_drawn, model, question.count, seed), given, finish, light=False)
 
 
-def score(model: Model, settings: Settings, body: bytes) -> Task:
+def score(model: Model, settings: Settings, body: bytes) -> Task[Reply]:
     """The negative ELBO of each row, its p-value and its alarm: [n]; with `explain` where it comes from: [n][D]."""
     question = codec.read_score(body, shape(model, settings))
     _check_options(question, model, settings)
     rate = default_rate(model) if question.false_alarm_rate is None else question.false_alarm_rate
     model.calibration.require(rate)
     if not question.rows.complete:
-        _check_patterns(question.rows.x, settings)
+        check_patterns(question.rows.x, settings)
     light = question.rows.complete and not question.explain and question.bound is None
     return Task(model.judge, question.rows.x, partial(_scored, model, question, rate), light)
 
@@ -139,7 +140,12 @@ def _check_options(question: ScoreQuestion, model: Model, settings: Settings) ->
         _check("rows", len(question.rows.x), most_bounded(question.bound.draws, settings))
 
 
-def _check_patterns(x: Array, settings: Settings) -> None:
+def check_patterns(x: Array, settings: Settings) -> None:
+    """Refuse what would take too long.
+
+    Raises:
+        InvalidContent: `too-many-patterns` of missing sensors in rows x [n, D].
+    """
     patterns = len(np.unique(np.isnan(x), axis=0))
     if patterns > settings.max_patterns:
         most = f"expected at most {settings.max_patterns} a request"

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 import uvicorn
 
-from app.main import STATUS, create_app
+from app.main import create_app
+from app.refusals import STATUS
 from app.settings import Settings
 from training.config import Config
 

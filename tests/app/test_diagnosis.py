@@ -200,7 +200,7 @@ def test_at_most_ten_places_are_told() -> None:
 
 def test_too_many_rows_are_told_with_the_limit() -> None:
     """One row more than the limit is refused, the limit itself is not."""
-    assert len(codec.read_rows(rows(*[GOOD] * 5), Shape(SHAPE.sensors, 5))) == 5
+    assert len(codec.read_rows(rows(*[GOOD] * 5), Shape(SHAPE.sensors, 5)).x) == 5
     with pytest.raises(InvalidContent, match="at most 5 rows") as caught:
         codec.read_rows(rows(*[GOOD] * 6), Shape(SHAPE.sensors, 5))
 

@@ -7,8 +7,10 @@ from fastapi.testclient import TestClient
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from app import schemas
-from app.main import HTTP_PROBLEMS, STATUS
+from app import schemas, v2_schemas
+from app.errors import NotEnabled
+from app.main import HTTP_PROBLEMS
+from app.refusals import STATUS, V2_STATUS
 
 ROOT_VERBS = ("/encode", "/reconstruct", "/sample", "/score")
 USUAL = [20.0, 1013.0, 5.0, 3.0]
@@ -48,7 +50,7 @@ def test_the_document_is_openapi_3_1(document: Json) -> None:
     for reference in references(document):
         assert reference.removeprefix("#/components/schemas/") in document["components"]["schemas"], reference
     ids = [operation["operationId"] for _, _, operation in operations(document)]
-    assert len(ids) == len(set(ids)) == 4 * 3 + 7
+    assert len(ids) == len(set(ids)) == 4 * 3 + 7 + 15
     for path, _, operation in operations(document):
         told = [parameter["name"] for parameter in operation["parameters"] if parameter["in"] == "path"]
         assert told == re.findall(r"{(\w+)}", path)
@@ -66,7 +68,7 @@ def test_every_schema_is_a_json_schema(document: Json) -> None:
 
 def test_every_problem_of_a_verb_is_documented(document: Json) -> None:
     """From the same table that the handler uses, always as a problem document."""
-    problems = {str(status) for status in STATUS.values()} | {"500"}
+    problems = {str(status) for kind, status in STATUS.items() if kind is not NotEnabled} | {"500"}
     for path in ROOT_VERBS:
         for prefix, told in (("", problems - {"404"}), ("/models/{name}", problems)):
             responses = document["paths"][prefix + path]["post"]["responses"]
@@ -167,3 +169,69 @@ def test_what_is_answered_is_documented_as_valid(client: TestClient, document: J
 
     validator(document, schema).validate(body)
     assert client.post("/score", json=body).status_code == 200
+
+
+def test_every_error_under_v2_is_documented(document: Json) -> None:
+    """In the protocol's own form; an inference has every status of the table that its handler uses."""
+    refused = {str(status) for kind, status in V2_STATUS.items() if kind is not NotEnabled} | {"408", "500"}
+    for path, _, operation in operations(document):
+        if path.startswith("/v2"):
+            errors = {status: told for status, told in operation["responses"].items() if status != "200"}
+            assert "500" in errors, path
+            assert errors.keys() == refused or not path.endswith("/infer"), path
+            for told in errors.values():
+                assert told["content"] == {"application/json": {"schema": {"$ref": "#/components/schemas/V2Error"}}}
+
+
+V2_INFER = "/v2/models/{name}/infer"
+X = {"name": "x", "shape": [1, 4], "datatype": "FP64", "data": USUAL}
+FLOW = {"name": "flow", "shape": [1], "datatype": "FP32", "data": [5]}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"inputs": [X]},
+        {"inputs": [X | {"data": [[20.0, None, 5, 3]]}], "outputs": [], "id": "one", "model_name": "ignored"},
+        {"inputs": [FLOW], "outputs": [{"name": "alarm"}], "parameters": {"false_alarm_rate": 0.1, "priority": 1}},
+        {"inputs": [X], "outputs": [{"name": "score", "parameters": {"binary_data": False}}], "parameters": None},
+    ],
+    ids=json.dumps,
+)
+def test_an_inference_that_is_answered_is_documented(client: TestClient, document: Json, body: Json) -> None:
+    """The request is valid, and so is its answer."""
+    operation = document["paths"][V2_INFER]["post"]
+    validator(document, operation["requestBody"]["content"]["application/json"]["schema"]).validate(body)
+    response = client.post("/v2/models/plant/infer", json=body)
+
+    assert response.status_code == 200
+    answered = operation["responses"]["200"]["content"]["application/json"]["schema"]
+    validator(document, answered).validate(response.json())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        [],
+        {},
+        {"inputs": []},
+        {"inputs": [X | {"shape": [1, 4, 1]}]},
+        {"inputs": [X | {"shape": [1, -4]}]},
+        {"inputs": [X | {"datatype": "FP16"}]},
+        {"inputs": [X | {"data": ["20", 1013, 5, 3]}]},
+        {"inputs": [X], "outputs": [{"name": "nelbo"}]},
+        {"inputs": [X], "parameters": {"binary_data_output": 1}},
+        {"inputs": [X], "id": 1},
+    ],
+    ids=json.dumps,
+)
+def test_an_inference_that_is_refused_is_not_documented_as_valid(
+    client: TestClient, document: Json, body: Json
+) -> None:
+    """What the schema can tell to be wrong is refused, in the form that is documented."""
+    schema = document["paths"][V2_INFER]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    response = client.post("/v2/models/plant/infer", json=body)
+
+    assert not validator(document, schema).is_valid(body)
+    assert response.status_code == 400
+    v2_schemas.V2Error.model_validate_json(response.content, strict=True)

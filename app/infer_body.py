@@ -1,0 +1,100 @@
+"""The JSON of an inference request (Open Inference Protocol), typed; names that the protocol leaves open pass.
+
+Behind the JSON come the raw bytes of those tensors that it calls binary, in the order of its inputs. The header
+Inference-Header-Content-Length tells where the JSON ends.
+"""
+
+import re
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+from app.errors import InvalidContent, MalformedBody
+
+HEADER = "Inference-Header-Content-Length"
+_NAN = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|\bNaN\b', re.DOTALL)
+"""A string, to the end where it has none, or a NaN: no JSON, but what Triton's client writes for a missing sensor."""
+
+Size = Annotated[int, Meta(ge=0, le=2**40)]
+
+
+class InputParameters(Struct, frozen=True):
+    """How an input is sent."""
+
+    binary_data_size: Size | None = None
+    shared_memory_region: str | None = None
+
+
+class Input(Struct, frozen=True):
+    """A tensor: its heading, and its values where they are JSON."""
+
+    name: str
+    shape: Annotated[tuple[Size, ...], Meta(max_length=8)]
+    datatype: str
+    data: Raw = Raw()
+    parameters: InputParameters | None = None
+
+
+class OutputParameters(Struct, frozen=True):
+    """How an output is to be sent."""
+
+    binary_data: bool | None = None
+    classification: int | None = None
+    shared_memory_region: str | None = None
+
+
+class Output(Struct, frozen=True):
+    """An output that is asked for."""
+
+    name: str
+    parameters: OutputParameters | None = None
+
+
+class Parameters(Struct, frozen=True):
+    """Of the request; the protocol has others, which are ignored."""
+
+    binary_data_output: bool = False
+    false_alarm_rate: float | None = None
+
+
+class Body(Struct, frozen=True):
+    """The JSON of a request."""
+
+    inputs: list[Input]
+    id: str | None = None
+    parameters: Parameters | None = None
+    outputs: list[Output] | None = None
+
+
+def end_of_json(header: str | None, length: int) -> int:
+    """Where the JSON of a body of so many bytes ends, as the header says; without one it is all JSON.
+
+    Raises:
+        MalformedBody: `invalid-header`.
+    """
+    if header is None:
+        return length
+    if not (header.isascii() and header.isdigit() and len(header) < 19 and int(header) <= length):
+        raise MalformedBody("invalid-header", f"{HEADER}: expected an integer from 0 to the body's length, {length}.")
+    return int(header)
+
+
+def decode(text: bytes) -> Body:
+    """The typed request in a JSON text.
+
+    Raises:
+        MalformedBody: `invalid-json`.
+        InvalidContent: `shape`, it is JSON but no inference request.
+    """
+    if b"NaN" in text:
+        text = _NAN.sub(lambda found: b"null" if found[0] == b"NaN" else found[0], text)
+    try:
+        return msgspec.json.decode(text, type=Body)
+    except msgspec.ValidationError as error:
+        raise InvalidContent("shape", f"The JSON is not an inference request: {error}.") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        reason = error.reason if isinstance(error, UnicodeDecodeError) else error
+        raise MalformedBody("invalid-json", f"The JSON of {len(text)} bytes cannot be read: {reason}.") from None
+    except RecursionError:
+        raise MalformedBody("invalid-json", "The JSON is nested too deeply.") from None

@@ -1,0 +1,65 @@
+"""From the bytes of an inference request to the question in it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.array import Array
+from app.diagnosis import Shape
+from app.errors import InvalidContent, MalformedBody
+from app.infer_body import Output, OutputParameters, Parameters, decode, end_of_json
+from app.infer_rows import read_inputs, read_raw
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """An output that is asked for, as raw bytes or as JSON."""
+
+    name: str
+    binary: bool
+
+
+@dataclass(frozen=True)
+class InferRequest:
+    """What is asked: of rows x [n, D], NaN where missing, these outputs in this order."""
+
+    id: str | None
+    x: Array
+    outputs: tuple[Wanted, ...]
+    false_alarm_rate: float | None
+
+
+def read_infer(body: bytes, header: str | None, shape: Shape, outputs: Sequence[str]) -> InferRequest:
+    """The question in a body; `header` is its Inference-Header-Content-Length, and `outputs` are those there are.
+
+    Raises:
+        MalformedBody: `empty-body`, `invalid-json` or `invalid-header`.
+        InvalidContent: with a code, naming the place of what is wrong.
+    """
+    if not body:
+        raise MalformedBody("empty-body", "The body is empty; expected an inference request.")
+    end = end_of_json(header, len(body))
+    if end == 0:
+        return InferRequest(None, read_raw(memoryview(body), shape), _wanted([], True, outputs), None)
+    asked = decode(body[:end])
+    parameters = asked.parameters or Parameters()
+    return InferRequest(
+        id=asked.id,
+        x=read_inputs(asked.inputs, memoryview(body)[end:], shape),
+        outputs=_wanted(asked.outputs or [], parameters.binary_data_output, outputs),
+        false_alarm_rate=parameters.false_alarm_rate,
+    )
+
+
+def _wanted(asked: Sequence[Output], binary: bool, outputs: Sequence[str]) -> tuple[Wanted, ...]:
+    wanted: dict[str, Wanted] = {}
+    for index, output in enumerate(asked):
+        if output.name not in outputs or output.name in wanted:
+            expected = f"expected outputs of the model, each once: {', '.join(outputs)}"
+            raise InvalidContent("unknown-output", f"outputs[{index}]: {expected}.")
+        parameters = output.parameters or OutputParameters()
+        if parameters.classification is not None or parameters.shared_memory_region is not None:
+            raise InvalidContent(
+                "unsupported-parameter", f"outputs[{index}]: neither classification nor shared memory is served."
+            )
+        wanted[output.name] = Wanted(output.name, binary if parameters.binary_data is None else parameters.binary_data)
+    return tuple(wanted.values()) or tuple(Wanted(name, binary) for name in outputs)

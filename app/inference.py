@@ -1,0 +1,109 @@
+"""What the outputs of an inference take, and the outputs' arrays from what the graphs say."""
+
+from collections.abc import Callable, Set
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+
+from app.array import Array
+from app.engine import Encoding
+from app.errors import InvalidContent
+from app.infer_request import InferRequest
+from app.infer_response import Arrays
+from app.model import Judged, Model
+from app.settings import Settings
+from app.verbs import Graph, check_patterns, default_rate, most_explained
+
+Source = Literal["score", "encode", "expected"]
+Axis = Literal["sensors", "latents"]
+
+
+@dataclass(frozen=True)
+class Output:
+    """What an output is made by, and its second axis, where it has one: [n] or [n, axis]."""
+
+    source: Source
+    axis: Axis | None = None
+    datatype: Literal["FP64", "BOOL"] = "FP64"
+
+
+OUTPUTS = {
+    "score": Output("score"),
+    "kl": Output("score"),
+    "per_sensor": Output("score", "sensors"),
+    "p_value": Output("score"),
+    "alarm": Output("score", datatype="BOOL"),
+    "latent_mean": Output("encode", "latents"),
+    "latent_scale": Output("encode", "latents"),
+    "expected_mean": Output("expected", "sensors"),
+    "expected_scale": Output("expected", "sensors"),
+}
+"""Everything that may be asked of a model."""
+RANKED = frozenset({"p_value", "alarm"})
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What to ask a model about an inference's rows, and the outputs [n, …] by name that it makes."""
+
+    graph: Graph
+    arrays: Callable[[Any], Arrays]
+    light: bool
+    """As a task is: nothing but the graph takes time, and each row as much as any other."""
+
+
+def ask(asked: InferRequest, model: Model, settings: Settings) -> Ask:
+    """What the wanted outputs take.
+
+    Raises:
+        InvalidContent: `too-many-rows`, more than may be explained, which names the outputs that may be asked for;
+            `rate-out-of-range` or `too-many-patterns`.
+    """
+    wanted = {output.name for output in asked.outputs}
+    sources = {OUTPUTS[name].source for name in wanted}
+    ranked = not wanted.isdisjoint(RANKED)
+    complete = not np.isnan(asked.x).any()
+    _require_few(asked, sources, model, settings)
+    rate = default_rate(model) if asked.false_alarm_rate is None else asked.false_alarm_rate
+    if ranked:
+        model.calibration.require(rate)
+        check_patterns(asked.x, settings)
+    if sources == {"encode"}:
+        return Ask(model.engine.encode, _latents, complete)
+    if sources == {"score"} and (complete or ranked):
+        return Ask(model.judge, partial(_judged, rate), complete)
+    return Ask(partial(_everything, model, rate, ranked, sources), lambda arrays: arrays, light=False)
+
+
+def _require_few(asked: InferRequest, sources: Set[Source], model: Model, settings: Settings) -> None:
+    rows, most = len(asked.x), most_explained(model, settings)
+    if "expected" in sources and rows > most:
+        others = ", ".join(name for name, output in OUTPUTS.items() if output.source != "expected")
+        raise InvalidContent(
+            "too-many-rows",
+            f"expected_mean and expected_scale are told of at most {most} rows of this model a request, found {rows}; "
+            f"of more rows ask for some of the outputs {others}.",
+        )
+
+
+def _everything(model: Model, rate: float, ranked: bool, sources: Set[Source], x: Array) -> Arrays:
+    """The outputs of several graphs; p-values only where they are wanted, since a new pattern takes its time."""
+    made: Arrays = {}
+    if "score" in sources:
+        made = {**made, **(_judged(rate, model.judge(x)) if ranked else vars(model.engine.score(x)))}
+    if "encode" in sources:
+        made = {**made, **_latents(model.engine.encode(x))}
+    if "expected" in sources:
+        expected = model.engine.expected(x)
+        made = {**made, "expected_mean": expected.mean, "expected_scale": expected.scale}
+    return made
+
+
+def _judged(rate: float, judged: Judged) -> Arrays:
+    return {**vars(judged), "alarm": judged.p_value <= rate}
+
+
+def _latents(encoding: Encoding) -> Arrays:
+    return {"latent_mean": encoding.mean, "latent_scale": encoding.scale}

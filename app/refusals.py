@@ -1,0 +1,80 @@
+"""Errors as they are told: `{"error": …}` below /v2, as the Open Inference Protocol has it, and problems elsewhere."""
+
+from collections.abc import Mapping
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.errors import (
+    BodyTooLarge,
+    Fault,
+    InvalidContent,
+    MalformedBody,
+    NotEnabled,
+    RequestError,
+    RequestTimeout,
+    UnknownResource,
+    UnsupportedMedia,
+)
+from app.problems import problem
+
+STATUS: dict[type[RequestError], int] = {
+    MalformedBody: 400,
+    UnknownResource: 404,
+    RequestTimeout: 408,
+    BodyTooLarge: 413,
+    UnsupportedMedia: 415,
+    InvalidContent: 422,
+    NotEnabled: 503,
+}
+"""The one table from error to status."""
+V2_STATUS = STATUS | {InvalidContent: 400}
+"""Under /v2, where the protocol's servers know one status for whatever is wrong with a body."""
+HEADERS: dict[type[RequestError], dict[str, str]] = {
+    # The rest of the body is not read, so the connection cannot carry another request.
+    BodyTooLarge: {"Connection": "close"},
+    RequestTimeout: {"Connection": "close"},
+    UnsupportedMedia: {"Accept": "application/json, application/x-ndjson", "Accept-Encoding": "identity"},
+}
+V2_HEADERS = HEADERS | {UnsupportedMedia: {"Accept-Encoding": "gzip, deflate"}}
+CLIENT_GONE = 499
+"""Nobody reads this; it is what the log and the metrics tell (nginx's word for it)."""
+
+
+def under_v2(path: str) -> bool:
+    """Whether a path speaks the Open Inference Protocol."""
+    return path == "/v2" or path.startswith("/v2/")
+
+
+def refuse(request: Request, error: RequestError) -> Response:
+    """What a client is told whose request cannot be answered."""
+    scope, kind = request.scope, type(error)
+    scope["state"]["code"] = error.code
+    path, request_id = scope["path"], scope["state"]["request_id"]
+    statuses, headers = (V2_STATUS, V2_HEADERS) if under_v2(path) else (STATUS, HEADERS)
+    return refusal(path, statuses[kind], error.code, error.detail, request_id, error.faults, headers.get(kind))
+
+
+def farewell(request: Request) -> Response:
+    """The answer to a client that is gone."""
+    request.scope["state"]["code"] = "client-gone"
+    return Response(status_code=CLIENT_GONE)
+
+
+def refusal(
+    path: str,
+    status: int,
+    code: str,
+    detail: str,
+    request_id: str,
+    faults: tuple[Fault, ...] = (),
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """The answer to a request at `path` that cannot be answered.
+
+    Its media type under /v2 is application/json and no more, since KServe's client compares the header for equality.
+    """
+    if under_v2(path):
+        return Response(orjson.dumps({"error": detail}), status, headers, "application/json")
+    return problem(status, code, detail, request_id, faults, headers)

@@ -1,0 +1,133 @@
+"""The Open Inference Protocol, version 2, over REST: each address speaks HTTP, and hands the question on."""
+
+import time
+from functools import partial
+
+from fastapi import APIRouter, Request, Response
+from pydantic import ValidationError
+from starlette.requests import ClientDisconnect
+
+from app import coding, v2_catalogue
+from app.body import JSON, read_whole
+from app.errors import InvalidContent, NotEnabled, RequestError
+from app.infer import Answered, Head, infer
+from app.infer_body import HEADER
+from app.model import Model
+from app.presence import while_present
+from app.refusals import farewell, refuse
+from app.service import AskedModel, Service, ServiceDep, asked_model, version
+from app.settings import Settings
+from app.statistics import Statistics, statistics
+from app.v2_schemas import V2IndexRequest, V2InferResponse
+
+BINARY = "application/octet-stream"
+
+router = APIRouter(prefix="/v2")
+asked = APIRouter(prefix="/v2")
+"""Inference, whose endpoint answers a request whole, so that `Shortcut` may go to it."""
+
+
+@router.get("", operation_id="v2_server")
+@router.get("/", include_in_schema=False)
+async def server() -> v2_catalogue.V2Server:
+    """What answers here, and which extensions of the protocol it knows."""
+    return v2_catalogue.server(version())
+
+
+@router.get("/health/live", operation_id="v2_live")
+@router.get("/health/ready", operation_id="v2_ready")
+async def health() -> v2_catalogue.V2Health:
+    """Whether the service lives and its models are open; no request is taken before they are."""
+    return v2_catalogue.V2Health()
+
+
+@router.get("/models/stats", operation_id="v2_stats")
+async def stats(service: ServiceDep) -> Statistics:
+    """What every model was asked under /v2 since the service started."""
+    models = [model.manifest for model in v2_catalogue.every_model(service.repository)]
+    return statistics(service.metrics.collect(), models)
+
+
+@router.get("/models/{name}/stats", operation_id="v2_stats_of_model")
+@router.get("/models/{name}/versions/{version}/stats", operation_id="v2_stats_of_version")
+async def model_stats(model: AskedModel, service: ServiceDep) -> Statistics:
+    """What one model was asked under /v2 since the service started."""
+    return statistics(service.metrics.collect(), [model.manifest])
+
+
+@router.get("/models/{name}/ready", operation_id="v2_model_ready")
+@router.get("/models/{name}/versions/{version}/ready", operation_id="v2_version_ready")
+async def model_ready(model: AskedModel) -> v2_catalogue.V2Ready:
+    """Whether a model answers; every model that is served does."""
+    return v2_catalogue.V2Ready(name=model.manifest.name, ready=True)
+
+
+@router.get("/models/{name}", operation_id="v2_model")
+@router.get("/models/{name}/versions/{version}", operation_id="v2_version")
+async def metadata(model: AskedModel, service: ServiceDep) -> v2_catalogue.V2Model:
+    """What a model takes and gives."""
+    return v2_catalogue.metadata(model, service.repository)
+
+
+@asked.post("/models/{name}/infer", operation_id="v2_infer", response_model=V2InferResponse)
+@asked.post("/models/{name}/versions/{version}/infer", operation_id="v2_infer_version", response_model=V2InferResponse)
+async def infer_rows(request: Request) -> Response:
+    """How surprising rows are, where that comes from, and what was expected."""
+    try:
+        answered = await _infer(request, await asked_model(request))
+    except RequestError as error:
+        return refuse(request, error)
+    except ClientDisconnect:
+        return farewell(request)
+    return Response(answered.body, headers=_headers(answered), media_type=BINARY if answered.json_bytes else JSON)
+
+
+@router.post("/repository/index", operation_id="v2_index")
+async def index(request: Request, service: ServiceDep) -> list[v2_catalogue.V2IndexEntry]:
+    """Every version that is served."""
+    body = await read_whole(request, service.settings)
+    try:
+        V2IndexRequest.model_validate_json(body or b"{}", strict=True)
+    except ValidationError:
+        raise InvalidContent("shape", 'Expected no body, or {"ready": true or false}.') from None
+    return v2_catalogue.index(service.repository)
+
+
+@router.post("/repository/models/{name}/load", operation_id="v2_load")
+@router.post("/repository/models/{name}/unload", operation_id="v2_unload")
+async def load() -> Response:
+    """Not here: the repository's folder says what is served."""
+    raise NotEnabled(
+        "not-enabled",
+        "Loading and unloading over HTTP is not enabled here: the service reads its folder of models, NELBO_MODELS, "
+        "when it starts. Add or remove a version there and restart it.",
+    )
+
+
+async def _infer(request: Request, model: Model) -> Answered:
+    service: Service = request.scope["state"]["service"]
+    about, started = (model.manifest.name, model.manifest.version), time.perf_counter()
+    try:
+        head, body = await _read(request, service.settings)
+        understand = partial(infer, model, service.settings, service.metrics, head)
+        wait = partial(while_present, request.receive)
+        answered: Answered = await service.scheduler.answer(understand, body, wait)
+    except Exception:
+        service.metrics.count_failed_inference(*about, time.perf_counter() - started)
+        raise
+    service.metrics.count_inference(*about, answered.rows, answered.stages)
+    return answered
+
+
+async def _read(request: Request, settings: Settings) -> tuple[Head, bytes]:
+    headers = request.headers
+    content_coding = headers.get("content-encoding", "")
+    coding.require(content_coding)
+    body = await read_whole(request, settings)
+    accepted = headers.get("accept-encoding", "")
+    return Head(content_coding, headers.get(HEADER), accepted, time.perf_counter()), body
+
+
+def _headers(answered: Answered) -> dict[str, str]:
+    headers = {} if answered.json_bytes is None else {HEADER: str(answered.json_bytes)}
+    return headers if answered.coding is None else headers | {"Content-Encoding": answered.coding}
