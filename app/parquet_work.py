@@ -19,9 +19,9 @@ from app.columns import BEFORE_ALARM, Wanted, added_names, score_columns, sensor
 from app.errors import TableError
 from app.hold import Alarms
 from app.manifest import Manifest
+from app.model import Model
 from app.parquet import ParquetTable, open_parquet
 from app.pieces import Place
-from app.model import Model
 from app.work import Extent
 
 SCORED_AT_ONCE = 4096

@@ -16,9 +16,9 @@ from app.columns import Wanted
 from app.errors import TableError
 from app.hold import Hold
 from app.manifest import Manifest
+from app.model import Model
 from app.parquet_work import open_parquet_source
 from app.pieces import Place
-from app.model import Model
 from app.text_work import open_text_source
 from app.unfinished import Unfinished, unfinished
 from app.work import Part, Source, Work

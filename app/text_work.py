@@ -19,8 +19,8 @@ from app.hold import Alarms
 from app.layout import Layout, open_text, read_layout
 from app.manifest import Manifest
 from app.marks import Seen, decide, proved
-from app.pieces import SIZE, Piece, Place, cut
 from app.model import Model
+from app.pieces import SIZE, Piece, Place, cut
 from app.tables import TextTable
 from app.work import Extent
 

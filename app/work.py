@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Protocol
 
 from app.hold import Alarms
-from app.pieces import Place
 from app.model import Model
+from app.pieces import Place
 
 
 class Part(Protocol):
