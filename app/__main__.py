@@ -6,13 +6,16 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from app.errors import NelboError
+from app import cpus
+from app.columns import Wanted
+from app.errors import NelboError, SettingsError
 from app.hold import Hold
 from app.inspection import describe
 from app.repository import open_model, open_repository
-from app.scoring import Wanted, score_file
+from app.scoring import Job, Workers, score_file
 from app.settings import Settings
 from app.verbs import default_rate
+from app.workers import Opening
 
 REFUSED = 1
 CANNOT_START = 3
@@ -45,9 +48,15 @@ def _serve(options: argparse.Namespace) -> int:
 
 def _score(options: argparse.Namespace) -> int:
     hold = Hold.parse(options.hold)
-    model = open_repository(_settings(options, "models", "model", "device")).default
+    if options.workers is not None and options.workers < 1:
+        raise SettingsError(f"--workers is {options.workers}; expected at least 1")
+    settings = _settings(options, "models", "model", "device")
+    model = open_repository(settings).default
     rate = default_rate(model) if options.false_alarm_rate is None else options.false_alarm_rate
-    score_file(options.file, options.out, model, Wanted(rate, options.explain, hold))
+    # One GPU is shared by all processes, and each would hold the model on it.
+    workers = options.workers or (1 if model.engine.device == "cuda" else cpus.available())
+    job = Job(options.file, Wanted(rate, options.explain), hold, Workers(workers))
+    score_file(job, options.out, model, Opening(model.bundle.path, model.bundle.digest, settings))
     return 0
 
 
@@ -86,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
 
 _SCORE = (
     "Writes the rows of a table with the columns score, p_value and alarm added. All other columns pass through; text "
-    "keeps its delimiter and its decimal mark."
+    "keeps its delimiter and its decimal mark. A run into OUT that was cut short is gone on with when it is repeated."
 )
 _INSPECT = (
     "Verifies a bundle's hashes, signatures and probe, and shows its manifest and its training's report; exits with 1 "
@@ -107,6 +116,7 @@ def _add_score(score: argparse.ArgumentParser) -> None:
         metavar="K/M",
         help="alarm when at least K of the last M rows have a p-value at or below the rate (default 1/1)",
     )
+    score.add_argument("--workers", type=int, metavar="N", help="processes that score (default: as many as CPUs)")
     _add_repository(score)
     score.set_defaults(run=_score)
 

@@ -18,6 +18,7 @@ _COMMA_NUMBER = re.compile(r"[+-]?(\d+,\d*|,\d+)([eE][+-]?\d+)?", re.ASCII)
 _COMMA_OR_GROUP = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}", re.ASCII)
 _GROUPED = re.compile(r"[+-]?\d{1,3}(([ ,.'_\u2019\u00a0\u202f])\d{3}(\2\d{3})*)([.,]\d*)?", re.ASCII)
 _DATE_OR_TIME = re.compile(r"(\d{1,4}([-/.])\d{1,2}\2\d{1,4}|\d{1,2}:\d{2})([T ,:].*)?", re.ASCII)
+_SIGNED_NAN = re.compile(r"[+-]nan", re.IGNORECASE)
 _PLAIN = frozenset("0123456789+-.eE ")
 
 
@@ -34,6 +35,26 @@ def to_numbers(cells: list[str], decimal: Decimal) -> Array:
         except ValueError:
             pass  # an empty cell, or one such as "1-2": one by one, then
     return np.array([_to_number(cell.strip()) for cell in cells], dtype=np.float64)
+
+
+def read_plain(records: list[str], delimiter: str, columns: list[int], decimal: Decimal) -> Array | None:
+    """The numbers of plain records by their columns, [n, D]; None where one is not plain, or holds no such number.
+
+    numpy's reader takes a tenth of the time that cells take one by one, but knows neither quotes nor what is missing.
+    """
+    text = "\n".join(records)
+    if '"' in text or delimiter == " " or (decimal == "," and (delimiter == "," or "." in text)):
+        return None
+    if decimal == ",":
+        text = text.replace(",", ".")
+    text = _with_nan(text, delimiter)
+    try:
+        x = np.loadtxt(text.split("\n"), delimiter=delimiter, comments=None, usecols=columns, ndmin=2)
+    except ValueError:
+        return None
+    # numpy passes over empty lines, and knows a "-nan".
+    signed = np.isnan(x).any() and _SIGNED_NAN.search(text)
+    return None if len(x) != len(records) or signed or (np.abs(x) > FLOAT32_MAX).any() else x
 
 
 def is_number(cell: str) -> bool:
@@ -72,6 +93,15 @@ def _to_number(cell: str) -> float:
     if cell.lower() in MISSING:
         return np.nan
     return float(cell) if NUMBER.fullmatch(cell) else np.inf
+
+
+def _with_nan(text: str, delimiter: str) -> str:
+    """The same lines with "nan" in their empty cells."""
+    for _ in range(2):  # of three delimiters in a row the first two are found first, then the last two
+        text = text.replace(f"{delimiter}{delimiter}", f"{delimiter}nan{delimiter}")
+    text = text.replace(f"{delimiter}\n", f"{delimiter}nan\n").replace(f"\n{delimiter}", f"\nnan{delimiter}")
+    start, end = ("nan" if text.startswith(delimiter) else ""), ("nan" if text.endswith(delimiter) else "")
+    return f"{start}{text}{end}"
 
 
 def _quoted(text: str) -> str:

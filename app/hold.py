@@ -34,6 +34,19 @@ class Hold:
             raise SettingsError(f"--hold is '{text}'; expected k/m, such as 3/5: alarm when 3 of the last 5 rows are")
         return cls(int(told[1]), int(told[2]))
 
+    def __str__(self) -> str:
+        return f"{self._count}/{len(self._before) + 1}"
+
+    @property
+    def remembered(self) -> bytes:
+        """What `recall` takes to go on with the rows that follow."""
+        return np.packbits(self._before).tobytes()
+
+    def recall(self, remembered: bytes) -> None:
+        """Go on behind the rows that another of the same k/m was shown."""
+        bits = np.unpackbits(np.frombuffer(remembered, dtype=np.uint8), count=len(self._before))
+        self._before = bits.astype(bool)
+
     def over(self, alarm: Alarms) -> Alarms:
         """Held alarms of the rows [n] that follow those shown before; before the first row nothing is an alarm."""
         seen = np.concatenate([self._before, alarm])

@@ -1,12 +1,11 @@
 """Parquet files of sensor readings. pyarrow is an extra, imported where it is needed and nowhere else."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from app.array import Array
 from app.cells import FLOAT32_MAX
@@ -15,12 +14,14 @@ from app.errors import TableError
 
 @dataclass(frozen=True)
 class ParquetTable:
-    """A Parquet file's columns, as pyarrow holds them."""
+    """A Parquet file's columns, or some rows of them, as pyarrow holds them."""
 
     file: str
     names: tuple[str, ...]
     content: Any
-    """A pyarrow.Table; pyarrow is published without type annotations."""
+    """A pyarrow.Table or RecordBatch; pyarrow is published without type annotations."""
+    row: int = 1
+    """The number in the file of the first row, counted from 1."""
 
     def __len__(self) -> int:
         return int(self.content.num_rows)
@@ -40,8 +41,8 @@ class ParquetTable:
             x[:, d] = self._column(name, drop_flag)
             for row in np.flatnonzero(np.abs(x[:, d]) > FLOAT32_MAX)[:1].tolist():
                 raise TableError(
-                    f"{self.file}, row {row + 1}, column '{name}': {float(x[row, d])} is beyond float32's range; "
-                    f"expected at most ±{FLOAT32_MAX:.3g}"
+                    f"{self.file}, row {self.row + row}, column '{name}': {float(x[row, d])} is beyond float32's "
+                    f"range; expected at most ±{FLOAT32_MAX:.3g}"
                 )
         return x
 
@@ -51,15 +52,6 @@ class ParquetTable:
     def describe(self, names: Sequence[str]) -> str:
         """What kind of file it is, in words."""
         return "Parquet"
-
-    def write_with(self, added: Mapping[str, npt.NDArray[Any]], path: Path) -> None:
-        """Write the table to `path` with columns added at its right."""
-        import pyarrow.parquet as pq
-
-        content = self.content
-        for name, values in added.items():
-            content = content.append_column(name, [values])
-        pq.write_table(content, path)
 
     def _column(self, name: str, drop_flag: str | None) -> Array:
         import pyarrow as pa
@@ -75,7 +67,22 @@ class ParquetTable:
 
 
 def read_parquet(path: Path) -> ParquetTable:
-    """The table in a Parquet file.
+    """The table in a Parquet file, all of it.
+
+    Raises:
+        TableError: as `open_parquet`; the file does not read.
+    """
+    opened = open_parquet(path)
+    import pyarrow as pa  # it is there, or that was refused
+
+    try:
+        return ParquetTable(str(path), tuple(opened.schema_arrow.names), opened.read())
+    except (OSError, pa.ArrowException) as error:
+        raise TableError(f"{path}: not readable as Parquet: {error}") from error
+
+
+def open_parquet(path: Path) -> Any:  # noqa: ANN401 - pyarrow is published without type annotations
+    """A pyarrow ParquetFile of at least one row, of which nothing but what it says of itself was read.
 
     Raises:
         TableError: pyarrow is not installed, the file is not Parquet, has no row, or has a name twice or empty.
@@ -88,15 +95,16 @@ def read_parquet(path: Path) -> ParquetTable:
             f"{path}: Parquet needs pyarrow, which is not installed: pip install 'nelbo[tables]'"
         ) from error
     try:
-        content = pq.ParquetFile(path).read()
+        # What is read ahead would be kept until the file is closed.
+        opened = pq.ParquetFile(path, pre_buffer=False)
     except (OSError, pa.ArrowException) as error:
         raise TableError(f"{path}: not readable as Parquet: {error}") from error
-    names = tuple(content.column_names)
+    names = opened.schema_arrow.names
     for number, name in enumerate(names, start=1):
         if not name.strip() or name in names[: number - 1]:
             raise TableError(
                 f"{path}, column {number}: the name '{name}' is empty or there twice; expected one name each"
             )
-    if not content.num_rows:
+    if not opened.metadata.num_rows:
         raise TableError(f"{path}: no row; expected rows of numbers")
-    return ParquetTable(str(path), names, content)
+    return opened

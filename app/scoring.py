@@ -1,126 +1,150 @@
-"""A table in, the same rows out with their scores: what `nelbo score` does."""
+"""A table in, the same rows out with their scores, piece by piece: what `nelbo score` does."""
 
-import os
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
+from time import monotonic
 
-from app.array import Array
+import numpy as np
+import onnxruntime
+
+from app.bar import bar
+from app.columns import Wanted
 from app.errors import TableError
 from app.hold import Hold
 from app.manifest import Manifest
 from app.model import Model
-from app.parquet import ParquetTable
-from app.tables import Column, Table, TextTable, read_table, split_unit
+from app.parquet_work import open_parquet_source
+from app.pieces import Place
+from app.text_work import open_text_source
+from app.unfinished import Unfinished, unfinished
+from app.work import Part, Source, Work
+from app.workers import Opening, score_in_order
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What to add to a table's rows."""
+class Workers:
+    """How much of the machine to score with."""
 
-    false_alarm_rate: float
-    explain: bool
+    count: int
+    """Processes; with one, all is done in this one."""
+    patience: float = 2.0
+    """Seconds that this process scores alone before it starts others: they take about as long to be ready."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What was asked of a file."""
+
+    file: Path
+    wanted: Wanted
     hold: Hold
     """Which alarms to tell."""
+    workers: Workers
 
 
-def score_file(file: Path, out: Path | None, model: Model, wanted: Wanted) -> None:
-    """Write the rows of `file` to `out` (stdout where it is None) with columns added: see `score_columns`.
+def score_file(job: Job, out: Path | None, model: Model, opening: Opening) -> None:
+    """Write the file's rows to `out` (stdout where it is None) with columns added: see `app.columns`.
+
+    A run into a file that was cut short is gone on with when it is repeated; `out` is replaced when all is there.
 
     Raises:
         TableError: the file cannot be read or lacks a sensor, a name is taken already, or `out` cannot be written.
         InvalidContent: the false-alarm rate is outside what the held-out rows can vouch for.
     """
-    table = read_table(file)
-    sensors = sensor_columns(table, model.manifest)
-    x = table.numbers(sensors)
-    added = score_columns(x, model, wanted)
-    for name in added.keys() & set(table.names):
-        raise TableError(f"{file}: there is a column '{name}' already; expected none of {', '.join(added)}")
-    if isinstance(table, ParquetTable):
-        _write_parquet(table, added, out)
-    else:
-        _write_text(table, added, sensors, out)
+    with _open(job, out, model.manifest) as source:
+        if out is None:
+            _to_stdout(source, job, model, opening)
+        else:
+            _to_file(source, job, out, model, opening)
 
 
-def sensor_columns(table: Table, manifest: Manifest) -> list[str]:
-    """The table's columns that hold the model's sensors, in the model's order, with or without ` [unit]`.
-
-    Raises:
-        TableError: a sensor has no column or two, or its column has another unit than the model was trained on.
-    """
-    columns = []
-    for sensor in manifest.sensors:
-        found = [name for name in table.names if sensor.name in {name, split_unit(name)[0]}]
-        if len(found) != 1:
-            there = " and ".join(f"'{name}'" for name in found) or f"{', '.join(table.names)}"
-            raise TableError(f"{table.file}: expected one column '{sensor.name}', a sensor of the model; found {there}")
-        unit = None if found[0] == sensor.name else split_unit(found[0])[1]
-        if unit is not None and sensor.unit is not None and unit != sensor.unit:
-            raise TableError(f"{table.file}, column '{found[0]}': expected the sensor '{sensor.name}' in {sensor.unit}")
-        columns.append(found[0])
-    return columns
-
-
-def score_columns(x: Array, model: Model, wanted: Wanted) -> dict[str, Column]:
-    """score, p_value and held alarm of rows x [n, D]; with `explain` also kl and the nats of each sensor. All [n].
-
-    Rows in pieces, one after the other, have the columns that they have together: `wanted.hold` remembers.
-
-    Raises:
-        InvalidContent: `rate-out-of-range`.
-    """
-    scores = model.engine.score(x)
-    verdict = model.calibration.judge(x, scores.score, wanted.false_alarm_rate)
-    alarm = wanted.hold.over(verdict.alarm)
-    columns: dict[str, Column] = {"score": scores.score, "p_value": verdict.p_value, "alarm": alarm}
-    if wanted.explain:
-        columns["kl"] = scores.kl
-        names = model.manifest.sensor_names
-        columns |= {f"nats:{name}": nats for name, nats in zip(names, scores.per_sensor.T, strict=True)}
-    return columns
-
-
-def _write_text(table: TextTable, added: Mapping[str, Column], sensors: list[str], out: Path | None) -> None:
-    lines = table.lines_with(added, table.decimal(sensors))
+def _open(job: Job, out: Path | None, manifest: Manifest) -> AbstractContextManager[Source]:
+    if job.file.suffix.lower() != ".parquet":
+        return open_text_source(job.file, manifest, job.wanted)
     if out is None:
-        _write_stdout(lines)
-        return
-    with _replacing(out) as partial, partial.open("w", encoding="utf-8", newline="\n") as stream:
-        stream.writelines(lines)
+        raise TableError(f"{job.file}: the scores of a Parquet file go to a file; expected -o OUT")
+    return open_parquet_source(job.file, manifest, job.wanted)
 
 
-def _write_stdout(lines: Iterator[str]) -> None:
+def _to_file(source: Source, job: Job, out: Path, model: Model, opening: Opening) -> None:
+    with unfinished(out, _identity(job, model)) as partial:
+        begin = _begin(source, job, out, partial)
+        try:
+            with (
+                bar(source.extent, begin.offset, quiet=False) as shown,
+                closing(_parts(source.work(begin), job.workers, model, opening)) as parts,
+            ):
+                for part in parts:
+                    partial.write(part.written(job.hold.over(part.alarm)))
+                    partial.keep(part.end, job.hold.remembered)
+                    shown.tell(part.end.offset, len(part.alarm))
+        except KeyboardInterrupt:
+            if partial.kept:
+                _tell(f"{out}: interrupted; the same command goes on from {_where(source, partial.kept.place)}")
+            raise
+        partial.sync()
+        source.finish(partial.path, out.resolve())
+
+
+def _begin(source: Source, job: Job, out: Path, partial: Unfinished) -> Place:
+    """Where to go on, all being as it was there."""
+    if partial.kept:
+        job.hold.recall(partial.kept.alarms)
+        _tell(f"{out}: going on from {_where(source, partial.kept.place)}, where an earlier run was cut short")
+        return partial.kept.place
+    if partial.is_of_another_run:
+        _tell(f"{out}: what an earlier run left is of another input, model or options; starting anew")
+    partial.write(source.head)
+    return source.begin
+
+
+def _where(source: Source, place: Place) -> str:
+    return f"{source.extent.place} {place.line}"
+
+
+def _to_stdout(source: Source, job: Job, model: Model, opening: Opening) -> None:
     try:
         # UTF-8 as the file that was read, whatever the terminal's locale.
-        with open(sys.stdout.fileno(), "w", encoding="utf-8", newline="\n", closefd=False) as stdout:
-            stdout.writelines(lines)
+        with (
+            open(sys.stdout.fileno(), "wb", closefd=False) as stdout,
+            bar(source.extent, source.begin.offset, quiet=stdout.isatty()) as shown,
+            closing(_parts(source.work(source.begin), job.workers, model, opening)) as parts,
+        ):
+            before = source.head
+            for part in parts:
+                stdout.write(before + part.written(job.hold.over(part.alarm)))
+                stdout.flush()
+                shown.tell(part.end.offset, len(part.alarm))
+                before = b""
     except BrokenPipeError:
         raise
     except OSError as error:
         raise TableError(f"stdout: {error.strerror or error}") from error
 
 
-def _write_parquet(table: ParquetTable, added: Mapping[str, Column], out: Path | None) -> None:
-    if out is None:
-        raise TableError(f"{table.file}: the scores of a Parquet file go to a file; expected -o OUT")
-    with _replacing(out) as partial:
-        table.write_with(added, partial)
+def _parts(work: Iterator[Work], workers: Workers, model: Model, opening: Opening) -> Generator[Part]:
+    """Every piece scored, in order: by this process, and by others where there is enough for them."""
+    begun = monotonic()
+    for piece in work:
+        yield piece.score(model)
+        if workers.count > 1 and monotonic() - begun > workers.patience:
+            break
+    more = next(work, None)
+    if more is not None:
+        yield from score_in_order(chain([more], work), opening, workers.count)
 
 
-@contextmanager
-def _replacing(out: Path) -> Iterator[Path]:
-    """A sibling of `out` to write to; it takes `out`'s place only when all of it is written."""
-    target = out.resolve()
-    if target.exists() and not target.is_file():
-        raise TableError(f"{out}: not a plain file; without -o the rows go to stdout")
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
-        yield partial
-        partial.replace(target)
-    except OSError as error:
-        raise TableError(f"{out}: {error.strerror or error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
+def _identity(job: Job, model: Model) -> tuple[str, ...]:
+    """Everything that a byte of the output may depend on."""
+    file, about = job.file.resolve(), job.file.stat()
+    read = (str(file), str(about.st_ino), str(about.st_size), str(about.st_mtime_ns))
+    computed = (model.bundle.digest, model.engine.device, sys.version, np.__version__, onnxruntime.__version__)
+    return (*read, *computed, repr(job.wanted), str(job.hold))
+
+
+def _tell(sentence: str) -> None:
+    print(f"nelbo: {sentence}", file=sys.stderr)

@@ -32,7 +32,7 @@ def _seconds(table: TextTable | ParquetTable | ArrayTable, name: str) -> Array:
     """Seconds from 1970 to each row's time, [n]; none at all where a cell is no time."""
     if isinstance(table, TextTable):
         column = table.names.index(name)
-        return _of_texts(row[column] for row in split(table.records[1:], table.delimiter))
+        return _of_texts(row[column] for row in split(table.records, table.layout.delimiter))
     return _of_timestamps(table, name) if isinstance(table, ParquetTable) else np.empty(0)
 
 

@@ -198,28 +198,6 @@ def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, rows:
         np.testing.assert_array_equal(read_table(file).numbers(["a", "b"])[:-1], expected)
 
 
-def test_added_columns_leave_the_lines_as_they_were(tmp_path: Path) -> None:
-    """Quotes, blanks and spellings of a line stay; what is added follows, in the file's own dialect."""
-    read = table(tmp_path, b'id;"a";note\n007; 1,50 ;"x;y"\n008;2;\n')
-    added = {"score": np.array([0.1, -2e-300]), "alarm": np.array([True, False])}
-
-    assert list(read.lines_with(added, read.decimal(["a"]))) == [
-        'id;"a";note;score;alarm\n',
-        '007; 1,50 ;"x;y";0,1;true\n',
-        "008;2;;-2e-300;false\n",
-    ]
-
-
-def test_added_names_and_numbers_are_quoted_where_the_delimiter_is_in_them(tmp_path: Path) -> None:
-    """A file that delimits and cuts decimals by commas stays readable."""
-    read = table(tmp_path, b'a,b\n"1,5",2\n')
-
-    assert list(read.lines_with({"nats:a,b": np.array([1.5])}, read.decimal(["a"]))) == [
-        'a,b,"nats:a,b"\n',
-        '"1,5",2,"1,5"\n',
-    ]
-
-
 def parquet(tmp_path: Path, **columns: object) -> Path:
     file = tmp_path / "plant.parquet"
     pq.write_table(pa.table(columns), file)
