@@ -1,0 +1,1 @@
+"""nelbo beside other model servers, all of them serving the same graph."""
