@@ -13,7 +13,7 @@ PATIENCE = 900
 
 
 def python_for(peer: Peer, folder: Path) -> Path:
-    """The interpreter that `peer` runs in; the environment is made under `folder`, by the name of its first requirement.
+    """The interpreter that `peer` runs in; its environment is made under `folder`, by its first requirement's name.
 
     Raises:
         NotServed: its requirements cannot be installed here.
