@@ -1,0 +1,95 @@
+"""Several processes that answer at one port, and clients that go away."""
+
+import json
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from http.client import HTTPConnection
+from pathlib import Path
+
+import pytest
+
+from app import main
+from tests.app.test_main import JSON, ROW, exchange, port_of, start
+
+WORKERS = 2
+
+
+@pytest.fixture(scope="module")
+def port(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """Two workers."""
+    log = tmp_path_factory.mktemp("workers") / "log"
+    process = start(models, log, NELBO_WORKERS=str(WORKERS))
+    try:
+        yield port_of(process, log)
+    finally:
+        process.terminate()
+        assert process.wait(30) == 0
+        assert "Traceback" not in log.read_text()
+
+
+def ask(port: int, method: str, path: str, body: bytes | None = None) -> bytes:
+    """The answer to one request on a connection of its own."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=60)
+    connection.request(method, path, body, JSON)
+    response = connection.getresponse()
+    assert response.status == 200, response.read()
+    answer = response.read()
+    connection.close()
+    return answer
+
+
+def test_workers_answer_the_same_and_add_up_what_they_count(port: int) -> None:
+    """The same bits whoever answers; /metrics and the statistics of /v2 are of all together, whoever is asked."""
+    infer = b'{"inputs": [{"name": "x", "shape": [1, 4], "datatype": "FP64", "data": [20, 1013, 5, 3]}]}'
+    scores = {ask(port, "POST", "/score", ROW) for _ in range(20)}
+    inferred = {ask(port, "POST", "/v2/models/plant/infer", infer) for _ in range(20)}
+
+    assert len(scores) == len(inferred) == 1
+    for _ in range(6):
+        assert b'nelbo_rows_total{verb="score"} 20.0' in ask(port, "GET", "/metrics")
+        (told,) = json.loads(ask(port, "GET", "/v2/models/plant/stats"))["model_stats"]
+        assert (told["inference_count"], told["execution_count"]) == (20, 20)
+
+
+def test_clients_that_go_away_leave_their_neighbours_alone(port: int) -> None:
+    """Before their body is whole, while they wait in a thread's queue, and without reading what they were answered."""
+    many = json.dumps({"rows": [[20, 1013, 5, None]] * 2000, "explain": True}).encode()
+    head = b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    for number in range(30):
+        body = (ROW, many, ROW[:5])[number % 3]
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as leaving:
+            leaving.sendall(head % max(len(body), 20) + body)
+        answer = json.loads(ask(port, "POST", "/score", ROW))
+        assert answer["n_observed"] == [4]
+    assert exchange(port, b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").startswith(
+        b"HTTP/1.1 200"
+    )
+
+
+def test_workers_that_cannot_start_stop_the_service(models: Path, tmp_path: Path) -> None:
+    """With the reason, and the exit status of a service that cannot start."""
+    process = start(models, tmp_path / "log", NELBO_WORKERS=str(WORKERS), NELBO_MODEL="pump")
+
+    assert process.wait(60) == main.STARTUP_FAILED
+    told = (tmp_path / "log").read_text()
+    assert "cannot start: NELBO_MODEL: 'pump' cannot be served" in told
+    assert "Traceback" not in told
+
+
+def test_a_worker_that_dies_is_replaced(models: Path, tmp_path: Path) -> None:
+    """What it had counted stays counted."""
+    process = start(models, tmp_path / "log", NELBO_WORKERS=str(WORKERS))
+    try:
+        port = port_of(process, tmp_path / "log")
+        ask(port, "POST", "/score", ROW)
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        workers = [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+        assert len(workers) == WORKERS
+        for worker in workers:
+            os.kill(worker, signal.SIGKILL)
+        assert b'nelbo_rows_total{verb="score"} 1.0' in ask(port, "GET", "/metrics")
+    finally:
+        process.terminate()
+        assert process.wait(30) == 0
