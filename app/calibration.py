@@ -74,7 +74,7 @@ class Calibration:
             InvalidContent: as `judge`.
         """
         if not np.isnan(x).any():
-            return np.full(len(x), self._thresholds[false_alarm_rate])
+            return np.full(len(x), self.threshold(false_alarm_rate))
         self._complete.require(false_alarm_rate)
         threshold = np.empty(len(x))
         for pattern, here in _patterns(x):
@@ -83,6 +83,14 @@ class Calibration:
             rate = false_alarm_rate if pattern.any() else max(false_alarm_rate, ranking.least_rate)
             threshold[here] = ranking.threshold(rate)
         return threshold
+
+    def threshold(self, false_alarm_rate: float) -> float:
+        """The score at which a complete row begins to be an alarm, in nats.
+
+        Raises:
+            InvalidContent: as `judge`.
+        """
+        return self._thresholds[false_alarm_rate]
 
     def require(self, false_alarm_rate: float) -> None:
         """Refuse what complete rows cannot answer.

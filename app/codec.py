@@ -25,7 +25,7 @@ MAX_DRAWS = 1024
 SEED = "an integer from 0 to 2^63 - 1"
 
 Row = list[float | None] | dict[str, float | None]
-Answer = Mapping[str, npt.NDArray[np.generic] | str | int | float]
+Answer = Mapping[str, npt.NDArray[np.generic] | list[float] | str | int | float]
 
 
 class _BoundBody(Struct, frozen=True, forbid_unknown_fields=True):

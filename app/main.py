@@ -1,5 +1,6 @@
 """The application: it puts the parts together."""
 
+import gc
 import logging
 import socket
 from collections.abc import AsyncIterator
@@ -118,6 +119,9 @@ async def _lifespan(
     served = repository or open_repository(settings)
     statuses = {*STATUS.values(), 500} - {STATUS[NotEnabled]}  # a verb, and an inference, is always enabled
     openapi = document(app.routes, version(), statuses, served, settings)
+    # What was made to start stays; without this the collector looks through all of it again every few hundred requests.
+    gc.collect()
+    gc.freeze()
     count = settings.threads or max(1, available() // settings.workers)
     with ThreadPoolExecutor(count, thread_name_prefix="verb") as threads:
         yield {"service": Service(settings, served, metrics, Scheduler(threads), openapi)}

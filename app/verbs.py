@@ -173,13 +173,15 @@ def _drawn(model: Model, count: int, seed: int, given: Array) -> Drawn:
 
 
 def _scored(model: Model, question: ScoreQuestion, rate: float, judged: Judged) -> Reply:
-    x = question.rows.x
-    answer: dict[str, npt.NDArray[np.generic] | float] = {
+    x, complete = question.rows.x, question.rows.complete
+    answer: dict[str, npt.NDArray[np.generic] | list[float] | float] = {
         "score": judged.score,
         "p_value": judged.p_value,
         "alarm": judged.p_value <= rate,
-        "threshold": model.calibration.thresholds(x, rate),
-        "n_observed": np.isfinite(x).sum(axis=1),
+        "threshold": [model.calibration.threshold(rate)] * len(x)
+        if complete
+        else model.calibration.thresholds(x, rate),
+        "n_observed": [x.shape[1]] * len(x) if complete else np.isfinite(x).sum(axis=1),
         "false_alarm_rate": rate,
     }
     if question.explain:
