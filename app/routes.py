@@ -25,18 +25,26 @@ Endpoint = Callable[[Request], Coroutine[Any, Any, Response]]
 PREFIXES = {"": "", "/models/{name}": "_of_model", "/models/{name}/versions/{version}": "_of_version"}
 
 
+QUESTIONS = {"type": "string", "description": "A line for each question, or for each row."}
+ANSWERS = {
+    "type": "string",
+    "description": "A line for each question, or {line, code, detail} where it is refused; the last is {rows, errors}.",
+}
+
+
 def _verb(name: str, question: type[BaseModel], answered: type[BaseModel]) -> Callable[[Endpoint], Endpoint]:
     """Put an endpoint at the root, below each model and below each version."""
 
     def register(endpoint: Endpoint) -> Endpoint:
         schema = {"schema": {"$ref": f"#/components/schemas/{question.__name__}"}}
-        body = {"content": {JSON: schema}, "required": True}
+        body = {"content": {JSON: schema, NDJSON: {"schema": QUESTIONS}}, "required": True}
+        answers = {"200": {"content": {NDJSON: {"schema": ANSWERS}}}}
         for prefix, suffix in PREFIXES.items():
             asked.post(
                 f"{prefix}/{name}",
                 operation_id=f"{name}{suffix}",
                 response_model=answered,
-                openapi_extra={"requestBody": body},
+                openapi_extra={"requestBody": body, "responses": answers},
             )(endpoint)
         return endpoint
 
