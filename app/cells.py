@@ -4,6 +4,7 @@ import re
 from typing import Literal
 
 import numpy as np
+import orjson
 
 from app.array import Array
 
@@ -45,16 +46,25 @@ def read_plain(records: list[str], delimiter: str, columns: list[int], decimal: 
     text = "\n".join(records)
     if '"' in text or delimiter == " " or (decimal == "," and (delimiter == "," or "." in text)):
         return None
-    if decimal == ",":
-        text = text.replace(",", ".")
-    text = _with_nan(text, delimiter)
-    try:
-        x = np.loadtxt(text.split("\n"), delimiter=delimiter, comments=None, usecols=columns, ndmin=2)
-    except ValueError:
-        return None
+    x = _load(records if decimal == "." else text.replace(",", ".").split("\n"), delimiter, columns)
+    if x is None:
+        text = _with_nan(text if decimal == "." else text.replace(",", "."), delimiter)
+        x = _load(text.split("\n"), delimiter, columns)
     # numpy passes over empty lines, and knows a "-nan".
-    signed = np.isnan(x).any() and _SIGNED_NAN.search(text)
-    return None if len(x) != len(records) or signed or (np.abs(x) > FLOAT32_MAX).any() else x
+    if x is None or len(x) != len(records) or (np.isnan(x).any() and _SIGNED_NAN.search(text)):
+        return None
+    return None if (np.abs(x) > FLOAT32_MAX).any() else x
+
+
+def to_texts(values: Array) -> list[str]:
+    """What repr() writes of each value [n]: in a tenth of its time, where orjson writes the same."""
+    if not len(values):
+        return []
+    texts = orjson.dumps(np.ascontiguousarray(values), option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].decode().split(",")
+    size = np.abs(values)
+    for other in np.flatnonzero(~((size >= 1e-4) & (size < 1e16))).tolist():
+        texts[other] = repr(float(values[other]))
+    return texts
 
 
 def is_number(cell: str) -> bool:
@@ -93,6 +103,13 @@ def _to_number(cell: str) -> float:
     if cell.lower() in MISSING:
         return np.nan
     return float(cell) if NUMBER.fullmatch(cell) else np.inf
+
+
+def _load(lines: list[str], delimiter: str, columns: list[int]) -> Array | None:
+    try:
+        return np.loadtxt(lines, delimiter=delimiter, comments=None, usecols=columns, ndmin=2)
+    except ValueError:
+        return None
 
 
 def _with_nan(text: str, delimiter: str) -> str:

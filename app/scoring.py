@@ -1,10 +1,9 @@
 """A table in, the same rows out with their scores, piece by piece: what `nelbo score` does."""
 
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from time import monotonic
 
@@ -21,8 +20,11 @@ from app.parquet_work import open_parquet_source
 from app.pieces import Place
 from app.text_work import open_text_source
 from app.unfinished import Unfinished, unfinished
-from app.work import Part, Source, Work
+from app.work import Part, Source
 from app.workers import Opening, score_in_order
+
+KEPT_EVERY = 1.0
+"""Seconds of work that may be lost: a disk takes some milliseconds to make rows safe."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,8 @@ class Workers:
 
     count: int
     """Processes; with one, all is done in this one."""
-    patience: float = 2.0
-    """Seconds that this process scores alone before it starts others: they take about as long to be ready."""
+    patience: float = 4.0
+    """Seconds that the rest would take one process at least, for others to be started: that takes one or two."""
 
 
 @dataclass(frozen=True)
@@ -76,11 +78,14 @@ def _to_file(source: Source, job: Job, out: Path, model: Model, opening: Opening
         try:
             with (
                 bar(source.extent, begin.offset, quiet=False) as shown,
-                closing(_parts(source.work(begin), job.workers, model, opening)) as parts,
+                closing(_parts(source, begin, job.workers, model, opening)) as parts,
             ):
+                due = monotonic()
                 for part in parts:
                     partial.write(part.written(job.hold.over(part.alarm)))
-                    partial.keep(part.end, job.hold.remembered)
+                    if monotonic() >= due:
+                        partial.keep(part.end, job.hold.remembered)
+                        due = monotonic() + KEPT_EVERY
                     shown.tell(part.end.offset, len(part.alarm))
         except KeyboardInterrupt:
             if partial.kept:
@@ -112,7 +117,7 @@ def _to_stdout(source: Source, job: Job, model: Model, opening: Opening) -> None
         with (
             open(sys.stdout.fileno(), "wb", closefd=False) as stdout,
             bar(source.extent, source.begin.offset, quiet=stdout.isatty()) as shown,
-            closing(_parts(source.work(source.begin), job.workers, model, opening)) as parts,
+            closing(_parts(source, source.begin, job.workers, model, opening)) as parts,
         ):
             before = source.head
             for part in parts:
@@ -126,16 +131,15 @@ def _to_stdout(source: Source, job: Job, model: Model, opening: Opening) -> None
         raise TableError(f"stdout: {error.strerror or error}") from error
 
 
-def _parts(work: Iterator[Work], workers: Workers, model: Model, opening: Opening) -> Generator[Part]:
+def _parts(source: Source, begin: Place, workers: Workers, model: Model, opening: Opening) -> Generator[Part]:
     """Every piece scored, in order: by this process, and by others where there is enough for them."""
-    begun = monotonic()
+    work, begun = source.work(begin), monotonic()
     for piece in work:
-        yield piece.score(model)
-        if workers.count > 1 and monotonic() - begun > workers.patience:
-            break
-    more = next(work, None)
-    if more is not None:
-        yield from score_in_order(chain([more], work), opening, workers.count)
+        part = piece.score(model)
+        yield part
+        done, left = part.end.offset - begin.offset, source.extent.total - part.end.offset
+        if workers.count > 1 and (monotonic() - begun) * left > workers.patience * done:
+            yield from score_in_order(work, opening, workers.count)
 
 
 def _identity(job: Job, model: Model) -> tuple[str, ...]:

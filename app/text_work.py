@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from app.array import Array
-from app.cells import Decimal
+from app.cells import Decimal, to_texts
 from app.columns import BEFORE_ALARM, Wanted, added_names, score_columns, sensor_columns
 from app.dialect import WHITESPACE
 from app.errors import TableError
@@ -148,9 +148,9 @@ def _between(records: list[str], numbers: Array, delimiter: str, decimal: Decima
 
 def _texts(values: Array, delimiter: str, decimal: Decimal) -> list[str]:
     """Doubles in full precision; quoted where the delimiter is their decimal mark too."""
-    texts = map(repr, values.tolist())
+    texts = to_texts(values)
     if decimal == ".":
-        return list(texts)
+        return texts
     commas = [text.replace(".", ",") for text in texts]
     return [f'"{text}"' if "," in text else text for text in commas] if delimiter == "," else commas
 
