@@ -4,7 +4,7 @@ A row with missing sensors is ranked among the held-out rows scored with the sam
 that goes takes its own nats with it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,14 +38,23 @@ class Verdict:
 class Calibration:
     """The held-out rows of one bundle and their scores."""
 
-    def __init__(self, file: Path, engine: Engine) -> None:
-        """Read `scores` [n] and `rows` [≤ 2000, D] from calibration.npz; `engine` scores these under other patterns."""
+    def __init__(
+        self,
+        file: Path,
+        engine: Engine,
+        patterns_kept: int = PATTERNS_KEPT,
+        rank: Callable[[bytes], Ranking] | None = None,
+    ) -> None:
+        """Read `scores` [n] and `rows` [≤ 2000, D] from calibration.npz; `engine` scores these under other patterns.
+
+        That takes a while for each pattern; where another process does it, `rank` asks it.
+        """
         self._tail = engine.manifest.calibration.tail
         with np.load(file, allow_pickle=False) as stored:
             self._complete = Ranking(np.sort(stored["scores"]), self._tail)
             self._rows: Array = stored["rows"]
         self._engine = engine
-        self._rankings = Cache(self._rank_under, PATTERNS_KEPT)
+        self._rankings = Cache(rank or self._rank_under, patterns_kept)
         self._thresholds = Cache(self._complete.threshold, RATES_KEPT)
 
     def judge(self, x: Array, score: Array, false_alarm_rate: float) -> Verdict:
@@ -83,6 +92,10 @@ class Calibration:
             rate = false_alarm_rate if pattern.any() else max(false_alarm_rate, ranking.least_rate)
             threshold[here] = ranking.threshold(rate)
         return threshold
+
+    def ranking(self, pattern: bytes) -> Ranking:
+        """The held-out scores with only some sensors observed, one bool byte each."""
+        return self._rankings[pattern]
 
     def threshold(self, false_alarm_rate: float) -> float:
         """The score at which a complete row begins to be an alarm, in nats.

@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from app.dialect import WHITESPACE
 
-SIZE = 2**19
+SIZE = 2**18
 """Bytes that are read at once; a piece is about as long, or as long as one record where that is longer."""
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 

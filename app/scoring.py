@@ -21,7 +21,7 @@ from app.pieces import Place
 from app.text_work import open_text_source
 from app.unfinished import Unfinished, unfinished
 from app.work import Part, Source
-from app.workers import Opening, score_in_order
+from app.workers import Opening, keeping_patterns, score_in_order
 
 KEPT_EVERY = 1.0
 """Seconds of work that may be lost: a disk takes some milliseconds to make rows safe."""
@@ -57,6 +57,7 @@ def score_file(job: Job, out: Path | None, model: Model, opening: Opening) -> No
         TableError: the file cannot be read or lacks a sensor, a name is taken already, or `out` cannot be written.
         InvalidContent: the false-alarm rate is outside what the held-out rows can vouch for.
     """
+    model = keeping_patterns(model)
     with _open(job, out, model.manifest) as source:
         if out is None:
             _to_stdout(source, job, model, opening)
@@ -139,7 +140,7 @@ def _parts(source: Source, begin: Place, workers: Workers, model: Model, opening
         yield part
         done, left = part.end.offset - begin.offset, source.extent.total - part.end.offset
         if workers.count > 1 and (monotonic() - begun) * left > workers.patience * done:
-            yield from score_in_order(work, opening, workers.count)
+            yield from score_in_order(work, model, opening, workers.count)
 
 
 def _identity(job: Job, model: Model) -> tuple[str, ...]:

@@ -2,6 +2,9 @@
 
 Reading cells and writing numbers hold Python's lock, so that threads would share one core for them. Here each process
 has a thread that waits for its answers; a process that is killed, and one whose parent is, ends with its pipe.
+
+The held-out rows are ranked anew for each pattern of missing sensors, which may take a second. Every process may have
+use for it, so that one ranks for all: here, in the thread of the one that asks first, while that one waits.
 """
 
 import signal
@@ -9,17 +12,20 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TypeVar
 
+from app import bundle
+from app.calibration import Calibration
 from app.errors import BundleError, NelboError
 from app.model import Model
+from app.ranking import Ranking
 from app.repository import open_model
 from app.settings import Settings
 from app.work import Part, Work
@@ -28,6 +34,8 @@ Answer = TypeVar("Answer")
 
 IN_FLIGHT = 2
 """Pieces for each process that are read ahead or wait to be written."""
+PATTERNS_KEPT = 4096
+"""Rankings in memory: some 50 KB each."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +46,8 @@ class Opening:
     digest: str
     settings: Settings
 
-    def open(self) -> Model:
-        """The same model.
+    def open(self, rank: Callable[[bytes], Ranking]) -> Model:
+        """The same model, whose rankings are asked for.
 
         Raises:
             BundleError: it is not the same any more, or must not be served.
@@ -47,7 +55,20 @@ class Opening:
         model = open_model(self.path, self.settings)
         if model.bundle.digest != self.digest:
             raise BundleError(f"{self.path}: the bundle was changed while it was in use")
-        return model
+        return keeping_patterns(model, rank)
+
+
+def keeping_patterns(model: Model, rank: Callable[[bytes], Ranking] | None = None) -> Model:
+    """The model, with rankings of more patterns of missing sensors kept than a server has use for."""
+    file = model.bundle.path / bundle.CALIBRATION
+    return replace(model, calibration=Calibration(file, model.engine, PATTERNS_KEPT, rank))
+
+
+@dataclass(frozen=True)
+class Unranked:
+    """What a process asks for before it can answer."""
+
+    pattern: bytes
 
 
 @dataclass(frozen=True)
@@ -57,8 +78,8 @@ class Refusal:
     text: str
 
 
-def score_in_order(work: Iterable[Work], opening: Opening, count: int) -> Iterator[Part]:
-    """Score by so many processes; at most `IN_FLIGHT` pieces for each are held at once.
+def score_in_order(work: Iterable[Work], model: Model, opening: Opening, count: int) -> Iterator[Part]:
+    """Score by so many processes, `model` ranking for them; at most `IN_FLIGHT` pieces for each are held at once.
 
     Raises:
         NelboError: a piece is refused, or a process ended by itself.
@@ -67,18 +88,21 @@ def score_in_order(work: Iterable[Work], opening: Opening, count: int) -> Iterat
     with ThreadPoolExecutor(count) as threads, _started(opening, count) as idle:
         waiting: deque[Future[Part]] = deque()
         for piece in work:
-            waiting.append(threads.submit(_ask, idle, piece))
+            waiting.append(threads.submit(_ask, idle, piece, model.calibration))
             if len(waiting) == IN_FLIGHT * count:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
 
 
-def _ask(idle: "SimpleQueue[Connection]", piece: Work) -> Part:
+def _ask(idle: "SimpleQueue[Connection]", piece: Work, calibration: Calibration) -> Part:
     connection = idle.get()
     try:
         connection.send(piece)
-        answer: Part | Refusal = connection.recv()
+        answer: Part | Refusal | Unranked = connection.recv()
+        while isinstance(answer, Unranked):
+            connection.send(calibration.ranking(answer.pattern))
+            answer = connection.recv()
     except (EOFError, OSError) as error:
         raise NelboError("a scoring process ended by itself; expected it to answer, does it lack memory?") from error
     finally:
@@ -94,6 +118,7 @@ def _started(opening: Opening, count: int) -> Iterator["SimpleQueue[Connection]"
     context, idle = get_context("spawn"), SimpleQueue[Connection]()
     processes: list[SpawnProcess] = []
     try:
+        resource_tracker.ensure_running()  # multiprocessing's own; it lets interrupts through again when it has started
         with _without_interrupts():
             for _ in range(count):
                 ours, theirs = context.Pipe()
@@ -122,8 +147,14 @@ def _without_interrupts() -> Iterator[None]:
 
 def _serve(connection: Connection, opening: Opening) -> None:
     """Answer until the parent is gone."""
-    model = _or_refusal(opening.open)
-    with suppress(EOFError, ConnectionError):
+
+    def rank(pattern: bytes) -> Ranking:
+        connection.send(Unranked(pattern))
+        ranking: Ranking = connection.recv()
+        return ranking
+
+    model = _or_refusal(partial(opening.open, rank))
+    with suppress(EOFError, OSError):  # of the pipe: scoring opens no file
         while True:
             piece: Work = connection.recv()
             connection.send(model if isinstance(model, Refusal) else _or_refusal(partial(piece.score, model)))

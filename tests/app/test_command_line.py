@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -93,6 +94,36 @@ def test_score_keeps_delimiter_and_decimal_mark(
 
     score = float(plant.engine.score(X[:1]).score[0])
     assert capfd.readouterr().out.splitlines()[1].split(";")[4] == repr(score).replace(".", ",")
+
+
+def test_lines_come_back_as_they_were(models: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Quotes, blanks and spellings stay; what is added follows in the file's own dialect, quoted where it must be."""
+    file = tmp_path / "plant.csv"
+    number = r"-?\d+,\d+(e-\d+)?"
+    tables = {
+        'id;"flow";pressure;temperature;valve;note': (['007; 5,10 ;1013;20,5;3;"x;y"', "008;5;1013;21;3;"], number),
+        "flow,pressure,temperature,valve": (['"5,1",1013,"20,5",3'], f'"{number}"'),
+    }
+    for header, (rows, cell) in tables.items():
+        delimiter = header[2] if header.startswith("id") else ","
+        file.write_bytes("\r\n".join([header, *rows]).encode())
+
+        assert run("score", file, "--models", models) == 0
+
+        first, *lines = capfd.readouterr().out.splitlines()
+        assert first == header + delimiter + delimiter.join(["score", "p_value", "alarm"])
+        for line, row in zip(lines, rows, strict=True):
+            assert re.fullmatch(f"{re.escape(row)}({delimiter}{cell}){{2}}{delimiter}(true|false)", line)
+
+
+def test_a_pipe_is_scored(models: Path, readings: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """What can be read once only is a table too."""
+    run("score", readings, "--models", models)
+
+    line = [sys.executable, "-m", "app", "score", "/dev/stdin", "--models", models]
+    done = subprocess.run(line, input=readings.read_bytes(), capture_output=True, check=True)
+
+    assert done.stdout.decode() == capfd.readouterr().out
 
 
 def test_score_writes_the_file_named(models: Path, readings: Path, tmp_path: Path) -> None:
