@@ -103,12 +103,11 @@ def _end(first: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + STOP_SECONDS
     _signal(session, signal.SIGTERM)
     while _processes(session) and time.monotonic() < deadline:
-        first.poll()
         time.sleep(0.1)
     while _processes(session):
         _signal(session, signal.SIGKILL)
-        first.poll()
         time.sleep(0.1)
+    first.wait()
 
 
 def _signal(session: int, number: signal.Signals) -> None:

@@ -32,9 +32,8 @@ class Score(MLModel):
 
 
 if __name__ == "__main__":
-    port = int(os.environ["SERVING_PORT"])
     with TemporaryDirectory() as folder:
-        ports = {"http_port": port, "grpc_port": port + 1}
+        ports = {"http_port": int(os.environ["SERVING_PORT"]), "grpc_port": 0}
         Path(folder, "settings.json").write_text(json.dumps(SETTINGS | ports))
         Path(folder, "model-settings.json").write_text(json.dumps(MODEL))
         sys.argv = ["mlserver", "start", folder]
