@@ -11,7 +11,7 @@ The aim is 0.9.
 
 import argparse
 import os
-import re
+import resource
 import subprocess
 import sys
 import tempfile
@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from time import perf_counter, process_time, sleep
+from time import perf_counter, process_time
 
 import numpy as np
 import onnxruntime as ort
@@ -38,8 +38,13 @@ KINDS = 4096
 """Different rows; they come again and again."""
 FEW = 100
 """Rows of the small table."""
-INTERVAL = 0.02
-"""Seconds from one look at memory to the next."""
+PROGRAM = """
+import re
+from app.__main__ import main
+assert main() == 0
+print(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1])
+"""
+"""The command, and then the most memory that it had, in KiB: what wait4 tells of it begins with its parent's."""
 
 
 @dataclass(frozen=True)
@@ -150,23 +155,18 @@ def commanded(tables: Tables, workers: int) -> dict[str, Run]:
 
 def command(table: Path, workers: int) -> Run:
     """One run of `nelbo score`."""
-    line = [sys.executable, "-m", "app", "score", str(table), "-o", str(table.with_stem("scored"))]
-    started, peak = perf_counter(), 0
-    process = subprocess.Popen([*line, "--workers", str(workers), "--models", str(MODELS), "--device", "cpu"])
-    while not (ended := os.wait4(process.pid, os.WNOHANG))[0]:
-        peak = max(peak, high_water(process.pid))
-        sleep(INTERVAL)
-    seconds, (_, status, used) = perf_counter() - started, ended
-    process.returncode = os.waitstatus_to_exitcode(status)  # it was waited for behind its back
-    if process.returncode:
-        raise RuntimeError(f"nelbo score ended with {process.returncode}")
-    return Run(seconds, used.ru_utime + used.ru_stime, peak)
+    line = [sys.executable, "-c", PROGRAM, "score", str(table), "-o", str(table.with_stem("scored"))]
+    line += ["--workers", str(workers), "--models", str(MODELS), "--device", "cpu"]
+    started, used = perf_counter(), children_cpu_seconds()
+    said = subprocess.run(line, stdout=subprocess.PIPE, check=True).stdout
+    seconds, cpu_seconds = perf_counter() - started, children_cpu_seconds() - used
+    return Run(seconds, cpu_seconds, int(said) // 1024)
 
 
-def high_water(pid: int) -> int:
-    """The most memory that a process has had by now, in MiB; what the kernel tells at its end begins with ours."""
-    said = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
-    return int(said[1]) // 1024 if said else 0
+def children_cpu_seconds() -> float:
+    """CPU time of all processes that were started here and have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 if __name__ == "__main__":
