@@ -68,7 +68,9 @@ class Engine:
         self._encode = graph(bundle.ENCODE, x, {"mean": [latents], "scale": [latents]})
         self._reconstruct = graph(bundle.RECONSTRUCT, x, {"mean": [sensors], "scale": [sensors]})
         self._sample = graph(bundle.SAMPLE, {"noise": [noise]}, {"x": [sensors]})
-        self._score = graph(bundle.SCORE, x, {"score": [], "kl": [], "per_sensor": [sensors]})
+        scores: Axes = {"score": [], "kl": [], "per_sensor": [sensors]}
+        # Its runs are short ones always, so that an arena stays small.
+        self._score = Graph(opened.path / bundle.SCORE, self.device, x, scores, arena=True)
         self._draw_size = latents if self.manifest.format == 2 else 1 + latents
         self._importance = graph(
             bundle.IMPORTANCE,

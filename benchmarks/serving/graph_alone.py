@@ -15,7 +15,7 @@ def seconds_a_row(opened: Bundle, rows: Array, core: int, seconds: float) -> flo
     """What a row costs of score.onnx, run on rows [n, D] all at once for so many seconds on one core."""
     sensors = len(opened.manifest.sensors)
     outputs: dict[str, list[int]] = {"score": [], "kl": [], "per_sensor": [sensors]}
-    graph = Graph(opened.path / bundle.SCORE, "cpu", {"x": [sensors]}, outputs)
+    graph = Graph(opened.path / bundle.SCORE, "cpu", {"x": [sensors]}, outputs, arena=True)
     with pinned(core):
         graph.run(rows)
         runs, started = 0, time.perf_counter()
