@@ -2,10 +2,12 @@
 
 import csv
 import os
+import pty
 import re
 import shutil
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import numpy as np
@@ -124,6 +126,20 @@ def test_a_pipe_is_scored(models: Path, readings: Path, capfd: pytest.CaptureFix
     done = subprocess.run(line, input=readings.read_bytes(), capture_output=True, check=True)
 
     assert done.stdout.decode() == capfd.readouterr().out
+
+
+def test_a_terminal_sees_how_far_it_is(models: Path, readings: Path, tmp_path: Path) -> None:
+    """A bar with the rows a second on a terminal's stderr, and nothing on one that is none."""
+    line = [sys.executable, "-m", "app", "score", readings, "-o", tmp_path / "out.csv", "--models", models]
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 100))
+    subprocess.run(line, stderr=theirs, check=True)
+    silent = subprocess.run(line, stderr=subprocess.PIPE, check=True)
+
+    assert re.search(rb"100%.*rows/s", os.read(ours, 2**16))
+    assert silent.stderr == b""
+    os.close(ours)
+    os.close(theirs)
 
 
 def test_score_writes_the_file_named(models: Path, readings: Path, tmp_path: Path) -> None:
