@@ -117,12 +117,13 @@ def _drive(connections: list[Connection], message: bytes, arrivals: Array) -> Se
         for connection in connections:
             selector.register(connection.socket, selectors.EVENT_READ, connection)
         start = now = time.perf_counter()
+        spare = False
         waiting = deque((start + arrivals).tolist())
         while len(seen.latency) < len(arrivals):
             before, now = now, time.perf_counter()
+            seen.idle += min(now - before, POLL) if spare else 0.0
             ready = selector.select(0)
-            if not ready and not (free and waiting and waiting[0] <= now):
-                seen.idle += min(now - before, POLL)
+            spare = not ready and not (free and waiting and waiting[0] <= now)
             while free and waiting and waiting[0] <= now:
                 free.popleft().send(message, waiting.popleft())
             for key, _ in ready:

@@ -85,11 +85,11 @@ def worked(subject: Subject, cores: list[int], workers: int, seconds: int) -> di
 
 def lines(cell: Cell, repeats: list[dict[int, Worked]], cores: list[int]) -> list[str]:
     """What one load came to, as lines of Markdown."""
-    told = [f"- {cell.rows} rows a request, {cell.connections} connections"]
+    told = [f"- rows a request: {cell.rows}, connections: {cell.connections}"]
     for workers in (1, 2):
         rate = Spread.of([each[workers].rate for each in repeats]).text()
         shares = ", ".join(f"{share:.0%}" for share in repeats[-1][workers].shares)
-        told.append(f"  - {workers} workers: {rate} requests/s; of a core, each process: {shares}")
+        told.append(f"  - workers: {workers}, {rate} requests/s; of a core, each process: {shares}")
     ratio = Spread.of([each[2].rate / each[1].rate for each in repeats])
     if len(cores) >= ENOUGH_CORES:
         verdict = "met" if ratio.median >= LEAST_RATIO else "missed"
