@@ -11,11 +11,11 @@ from app.columns import Wanted
 from app.errors import NelboError, SettingsError
 from app.hold import Hold
 from app.inspection import describe
+from app.processes import Opening
 from app.repository import open_model, open_repository
 from app.scoring import Job, Workers, score_file
 from app.settings import Settings
 from app.verbs import default_rate
-from app.workers import Opening
 
 REFUSED = 1
 CANNOT_START = 3

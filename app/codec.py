@@ -4,51 +4,35 @@ A body is decoded once into typed values and a float64 matrix. Only when somethi
 it again, place by place, to say what.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NoReturn, TypeVar
+from typing import NoReturn
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 import orjson
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET
 
 from app.array import Array
-from app.cursor import Scalar
-from app.diagnosis import FLOAT32_LIMIT, Fields, Group, OneRow, Option, RowsField, Shape, explain
+from app.bodies import (
+    ROWS,
+    ROWS_DECODER,
+    SAMPLE,
+    SAMPLE_DECODER,
+    SCORE,
+    SCORE_DECODER,
+    Body,
+    Row,
+    is_count,
+    is_draws,
+    is_seed,
+    names_in,
+)
+from app.diagnosis import FLOAT32_LIMIT, Fields, Shape, explain
 from app.errors import MalformedBody
 
-MAX_SEED = 2**63 - 1
-MAX_DRAWS = 1024
-SEED = "an integer from 0 to 2^63 - 1"
-
-Row = list[float | None] | dict[str, float | None]
 Answer = Mapping[str, npt.NDArray[np.generic] | list[float] | str | int | float]
-
-
-class _BoundBody(Struct, frozen=True, forbid_unknown_fields=True):
-    draws: int | float
-    seed: int | float
-
-
-class _RowsBody(Struct, frozen=True, forbid_unknown_fields=True):
-    rows: list[Row]
-
-
-class _ScoreBody(Struct, frozen=True, forbid_unknown_fields=True):
-    rows: list[Row]
-    false_alarm_rate: float | UnsetType = UNSET
-    explain: bool | UnsetType = UNSET
-    bound: _BoundBody | UnsetType = UNSET
-    fdr: float | UnsetType = UNSET
-
-
-class _SampleBody(Struct, frozen=True, forbid_unknown_fields=True):
-    count: int | float | UnsetType = UNSET
-    seed: int | float | UnsetType = UNSET
-    given: Row | UnsetType = UNSET
 
 
 @dataclass(frozen=True)
@@ -57,9 +41,6 @@ class Bound:
 
     draws: int
     seed: int
-
-
-Body = TypeVar("Body", _RowsBody, _ScoreBody, _SampleBody)
 
 
 @dataclass(frozen=True)
@@ -99,15 +80,15 @@ def read_rows(body: bytes, shape: Shape) -> Rows:
         MalformedBody: `empty-body`, `invalid-json` or `duplicate-key`.
         InvalidContent: with the code and the places of what is wrong.
     """
-    reading = Reading(body, _ROWS, shape)
-    return reading.rows(reading.decoded(_ROWS_DECODER).rows)
+    reading = Reading(body, ROWS, shape)
+    return reading.rows(reading.decoded(ROWS_DECODER).rows)
 
 
 def read_score(body: bytes, shape: Shape) -> ScoreQuestion:
     """The question in a body of `/score`; raises as `read_rows` does."""
-    reading = Reading(body, _SCORE, shape)
-    read = reading.decoded(_SCORE_DECODER)
-    if read.bound is not UNSET and not (_is_draws(read.bound.draws) and _is_seed(read.bound.seed)):
+    reading = Reading(body, SCORE, shape)
+    read = reading.decoded(SCORE_DECODER)
+    if read.bound is not UNSET and not (is_draws(read.bound.draws) and is_seed(read.bound.seed)):
         reading.refuse()
     return ScoreQuestion(
         rows=reading.rows(read.rows),
@@ -120,9 +101,9 @@ def read_score(body: bytes, shape: Shape) -> ScoreQuestion:
 
 def read_sample(body: bytes, shape: Shape) -> SampleQuestion:
     """The question in a body of `/sample`; raises as `read_rows` does."""
-    reading = Reading(body, _SAMPLE, shape)
-    read = reading.decoded(_SAMPLE_DECODER)
-    if not (read.count is UNSET or _is_count(read.count)) or not (read.seed is UNSET or _is_seed(read.seed)):
+    reading = Reading(body, SAMPLE, shape)
+    read = reading.decoded(SAMPLE_DECODER)
+    if not (read.count is UNSET or is_count(read.count)) or not (read.seed is UNSET or is_seed(read.seed)):
         reading.refuse()
     return SampleQuestion(
         count=1 if read.count is UNSET else int(read.count),
@@ -138,7 +119,7 @@ def write(answer: Answer) -> bytes:
     """
     written = orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
     if b":null" in written or b"[null" in written or b",null" in written:
-        values = {name: value for name, value in answer.items() if isinstance(value, np.ndarray | float)}
+        values = {name: value for name, value in answer.items() if isinstance(value, np.ndarray | list | float)}
         names = [name for name, value in values.items() if not np.isfinite(value).all()]
         raise FloatingPointError(f"the answer's {' and '.join(names)} is not finite")
     return written
@@ -164,7 +145,7 @@ class Reading:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             self.refuse()
         # The decoder keeps the last of two equal names. Our bodies hold no text but names, so quotes count the names.
-        if self.body.count(b'"') != 2 * _names_in(read):
+        if self.body.count(b'"') != 2 * names_in(read):
             explain(self.body, self.fields, self.shape)
         return read
 
@@ -201,63 +182,3 @@ class Reading:
 
 def _brackets(body: bytes) -> int:
     return body.count(b"[") + body.count(b"{")
-
-
-def _names_in(read: _RowsBody | _ScoreBody | _SampleBody) -> int:
-    match read:
-        case _RowsBody(rows):
-            return 1 + _names_in_rows(rows)
-        case _ScoreBody(rows, false_alarm_rate, explained, bound, fdr):
-            options = (false_alarm_rate, explained, bound, bound, bound, fdr)  # a bound has two names in it
-            return 1 + len(options) - options.count(UNSET) + _names_in_rows(rows)
-        case _SampleBody(count, seed, given):
-            names = 3 - (count, seed, given).count(UNSET)
-            return names + (0 if given is UNSET else _names_in_rows([given]))
-
-
-def _names_in_rows(rows: list[Row]) -> int:
-    return sum([len(row) for row in rows if type(row) is dict])
-
-
-def _is_number(value: Scalar) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _is_integer(value: Scalar, least: int, most: float) -> bool:
-    """As JSON Schema has it: 5.0 is an integer, since JSON knows numbers only."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and value % 1 == 0 and least <= value <= most
-
-
-def _is_count(value: Scalar) -> bool:
-    return _is_integer(value, 1, math.inf)
-
-
-def _is_draws(value: Scalar) -> bool:
-    return _is_integer(value, 1, MAX_DRAWS)
-
-
-def _is_seed(value: Scalar) -> bool:
-    return _is_integer(value, 0, MAX_SEED)
-
-
-_ROWS: Fields = {"rows": RowsField()}
-_SCORE: Fields = {
-    "rows": RowsField(),
-    "false_alarm_rate": Option("a number", _is_number),
-    "explain": Option("true or false", lambda value: isinstance(value, bool)),
-    "bound": Group(
-        {
-            "draws": Option(f"an integer from 1 to {MAX_DRAWS}", _is_draws, required=True),
-            "seed": Option(SEED, _is_seed, required=True),
-        }
-    ),
-    "fdr": Option("a number", _is_number),
-}
-_SAMPLE: Fields = {
-    "count": Option("a positive integer", _is_count),
-    "seed": Option(SEED, _is_seed),
-    "given": OneRow(),
-}
-_ROWS_DECODER = msgspec.json.Decoder(_RowsBody)
-_SCORE_DECODER = msgspec.json.Decoder(_ScoreBody)
-_SAMPLE_DECODER = msgspec.json.Decoder(_SampleBody)

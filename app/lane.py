@@ -23,20 +23,20 @@ from app.array import Array
 from app.session import BATCH
 
 
-class Columns(Protocol):
+class Said(Protocol):
     """What a graph says of rows: a frozen dataclass of arrays whose first axis is the rows."""
 
     def __init__(self, *columns: Array) -> None: ...
 
 
-Answer = TypeVar("Answer", bound=Columns)
+Answer = TypeVar("Answer", bound=Said)
 
 QUESTION_SECONDS = 0.001
 """A question that takes longer than this is not for the event loop."""
 TURN_SECONDS = 0.004
 """How long the questions of one turn may hold up the event loop."""
 FIRST_SECONDS_A_ROW = 2e-4
-"""What a row is thought to cost before any was measured."""
+"""What a row is thought to cost before any was measured; it is never thought to cost more."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,14 @@ class Lane(Generic[Answer]):
         """Whether so many rows are few enough for the event loop."""
         return rows <= BATCH and rows * self._seconds_a_row <= QUESTION_SECONDS
 
+    def now(self, x: Array) -> Answer:
+        """What the graph says of rows x, asked at once and on the thread that this is called on."""
+        started = perf_counter()
+        answer = self._graph(x)
+        # The least is what a row costs in company, and no pause of the machine makes it more.
+        self._seconds_a_row = min(self._seconds_a_row, (perf_counter() - started) / len(x))
+        return answer
+
     def ask(self, x: Array) -> asyncio.Future[Answer]:
         """What the graph says of rows x [n, …], soon."""
         answer: asyncio.Future[Answer] = self._loop.create_future()
@@ -78,23 +86,20 @@ class Lane(Generic[Answer]):
                 together.append(question)
                 rows += len(question.x)
         if together:
-            self._settle(together, rows)
+            self._settle(together)
         if self._waiting:
             self._loop.call_soon(self._go)
 
-    def _settle(self, together: list[_Question[Answer]], rows: int) -> None:
-        started = perf_counter()
+    def _settle(self, together: list[_Question[Answer]]) -> None:
         try:
-            answers = _parted(self._graph(_stacked(together)), together)
+            answers = _parted(self.now(_stacked(together)), together)
         except Exception as error:
             if len(together) == 1:
                 together[0].answer.set_exception(error)
                 return
             for question in together:
-                self._settle([question], len(question.x))
+                self._settle([question])
             return
-        # The least is what a row costs in company, and no pause of the machine makes it more.
-        self._seconds_a_row = min(self._seconds_a_row, (perf_counter() - started) / rows)
         for question, answer in zip(together, answers, strict=True):
             question.answer.set_result(answer)
 

@@ -119,7 +119,7 @@ async def _lifespan(
     served = repository or open_repository(settings)
     statuses = {*STATUS.values(), 500} - {STATUS[NotEnabled]}  # a verb, and an inference, is always enabled
     openapi = document(app.routes, version(), statuses, served, settings)
-    # What was made to start stays; without this the collector looks through all of it again every few hundred requests.
+    # What was made to start stays; without this the collector looks through all of it again and again.
     gc.collect()
     gc.freeze()
     count = settings.threads or max(1, available() // settings.workers)

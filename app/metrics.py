@@ -126,5 +126,7 @@ def shared_between_processes() -> Iterator[None]:
     """Processes that are started meanwhile add up what they count."""
     with tempfile.TemporaryDirectory(prefix="nelbo-metrics-") as folder:
         os.environ[FOLDER] = folder
-        yield
-        del os.environ[FOLDER]
+        try:
+            yield
+        finally:
+            del os.environ[FOLDER]

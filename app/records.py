@@ -41,7 +41,7 @@ def read_records(piece: Piece, names: tuple[str, ...], delimiter: str, file: str
     quoted = delimiter != WHITESPACE and b'"' in piece.content
     records = list(join_records(lines, delimiter, file, piece.begin.line)) if quoted else lines
     plain = not quoted and delimiter != WHITESPACE and len(names) > 1
-    # Counting is a tenth of cutting, and what counts right is neither ragged nor blank.
+    # Counting is quicker than cutting, and what counts right is neither ragged nor blank.
     if not plain or any(line.count(delimiter) != len(names) - 1 for line in lines):
         _check_blanks(records, delimiter, file, piece.begin.line)
         _check_widths(records, names, delimiter, file, piece.begin.line)

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import MISSING, BaseModel, ConfigDict, Field
 
-from app.codec import MAX_DRAWS, MAX_SEED
+from app.bodies import MAX_DRAWS, MAX_SEED
 from app.diagnosis import FLOAT32_LIMIT
 from app.ranking import MAX_RATE
 

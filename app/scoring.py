@@ -18,13 +18,13 @@ from app.manifest import Manifest
 from app.model import Model
 from app.parquet_work import open_parquet_source
 from app.pieces import Place
+from app.processes import Opening, keeping_patterns, score_in_order
 from app.text_work import open_text_source
 from app.unfinished import Unfinished, unfinished
 from app.work import Part, Source
-from app.workers import Opening, keeping_patterns, score_in_order
 
 KEPT_EVERY = 1.0
-"""Seconds of work that may be lost: a disk takes some milliseconds to make rows safe."""
+"""Seconds of work that may be lost: making rows safe waits for the disk."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Workers:
     count: int
     """Processes; with one, all is done in this one."""
     patience: float = 4.0
-    """Seconds that the rest would take one process at least, for others to be started: that takes one or two."""
+    """Seconds that the rest would take one process at least, for others to be started, which takes some."""
 
 
 @dataclass(frozen=True)

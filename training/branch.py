@@ -1,7 +1,7 @@
 """Work for some rows, moved to where only they pay for it.
 
-The exporter writes `y.index_put(rows, f(x[rows]))` as steps that run whether there are such rows or not, and hundreds
-of steps over empty arrays cost more than the network over one row. `torch.cond` would say it, but writes more than f.
+The exporter writes `y.index_put(rows, f(x[rows]))` as steps that run whether there are such rows or not, and a step
+over an empty array is not free. `torch.cond` would say it too, but writes more into the graph than f.
 """
 
 from collections.abc import Iterable

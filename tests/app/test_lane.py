@@ -128,6 +128,18 @@ def test_rows_that_take_long_are_not_for_the_loop() -> None:
     run(main, Graph())
 
 
+def test_a_lane_learns_from_what_was_asked_elsewhere() -> None:
+    """Rows that were thought too many for the loop, and asked about in a thread, are seen not to be."""
+
+    async def main(lane: Lane[Said]) -> None:
+        assert not lane.takes(100)
+        for _ in range(3):
+            await asyncio.to_thread(lane.now, np.ones((100, 2)))
+        assert lane.takes(100)
+
+    run(main, Graph())
+
+
 @pytest.mark.parametrize("cuts", [[1] * 60, [7, 1, 30, 2, 20], [60]])
 def test_rows_have_the_same_bits_in_any_company(plant_engine: Engine, cuts: list[int]) -> None:
     """Of the real graph: what a question is answered does not depend on who asks beside it."""

@@ -19,11 +19,11 @@ from app.columns import Wanted
 from app.errors import NelboError, TableError
 from app.hold import Hold
 from app.model import Model
+from app.processes import Opening
 from app.repository import open_model
 from app.scoring import Job, Workers, score_file
 from app.settings import Settings
 from app.unfinished import unfinished
-from app.workers import Opening
 from tests.conftest import PLANT_NAMES, plant_rows
 
 ROOT = Path(__file__).parents[2]

@@ -3,8 +3,9 @@
 Reading cells and writing numbers hold Python's lock, so that threads would share one core for them. Here each process
 has a thread that waits for its answers; a process that is killed, and one whose parent is, ends with its pipe.
 
-The held-out rows are ranked anew for each pattern of missing sensors, which may take a second. Every process may have
-use for it, so that one ranks for all: here, in the thread of the one that asks first, while that one waits.
+The held-out rows are ranked anew for each pattern of missing sensors, which takes longer than scoring a piece. Every
+process may have use for it, so that one ranks for all: here, in the thread of the one that asks first, while that one
+waits.
 """
 
 import signal
@@ -35,7 +36,7 @@ Answer = TypeVar("Answer")
 IN_FLIGHT = 2
 """Pieces for each process that are read ahead or wait to be written."""
 PATTERNS_KEPT = 4096
-"""Rankings in memory: some 50 KB each."""
+"""Rankings in memory; each holds the held-out scores of its pattern."""
 
 
 @dataclass(frozen=True)
