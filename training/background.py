@@ -14,7 +14,7 @@ from training.elbo import Elbo
 from training.gaussian import Gaussian
 from training.student import DEGREES, LEAST_DISTANCE, inverse_spread, nats_a_square, offsets, spread
 from training.subspace import Subspace
-from training.sums import total
+from training.sums import column, total
 
 MOST_LATENTS = 128
 """Up to one sensor more the covariance is full."""
@@ -61,11 +61,14 @@ class Background(nn.Module):
         self.variance.mul_(scale)
 
     def posterior(self, x: Tensor) -> Gaussian:
-        """q(z|x) at u = 1 of rows x [n, D], 0 where missing: exact for complete rows, a bound for others."""
+        """q(z|x) at u = 1 of rows x [n, D], 0 where missing: exact for complete rows, a bound for others.
+
+        Its mean is [n, L]; its variance is the same for all of them, [L].
+        """
         gram = self.loading.square().sum(dim=-1) + self.variance  # W Wᵀ + σ² is diagonal
         variance = self.variance / gram
         mean = (x - self.mean.to(x.dtype)) @ (self.loading / gram[:, None]).mT.to(x.dtype)
-        return Gaussian(mean, variance.to(x.dtype).expand_as(mean), variance.log().to(x.dtype).expand_as(mean))
+        return Gaussian(mean, variance.to(x.dtype), variance.log().to(x.dtype))
 
     def elbo(self, x: Tensor, observed: Tensor) -> Elbo:
         """The negative ELBO's parts in closed form, per_sensor [n, D] and kl [n].
@@ -75,7 +78,7 @@ class Background(nn.Module):
         """
         posterior = self.posterior(x)
         distance = self._distance(x, observed, posterior)
-        nats = nats_a_square(total(distance)[:, None], total(observed)[:, None])
+        nats = nats_a_square(column(distance), column(observed))
         at_rest, noise = posterior.variance @ self.loading.square().to(x.dtype), self.variance.to(x.dtype)
         own = 0.5 * observed * (at_rest / noise + noise.log() + math.log(2 * math.pi))
         sensors = x.shape[-1]

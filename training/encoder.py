@@ -63,16 +63,16 @@ class Encoder(nn.Module):
 
     def forward(self, x: Tensor, observed: Tensor) -> Posterior:
         x = self.bounded(x, observed)
-        mean, log_scale = x @ self.linear + self.offset, self.log_scale.expand(x.shape[0], -1)
+        mean = x @ self.linear + self.offset
         if self.hidden is None:
-            return Posterior(mean, log_scale.clamp(*LATENT_LOG_SCALE), None)
+            return Posterior(mean, self.log_scale.expand_as(mean).clamp(*LATENT_LOG_SCALE), None)
         correction = self.hidden(torch.cat([symlog(x), observed], dim=-1))
         mean_correction, log_scale_correction, ties = correction.split(self.widths, dim=-1)
         below = None
         if self.tied:
             padded = torch.cat([ties, torch.zeros_like(mean[:, :1])], dim=-1)
             below = padded.index_select(1, self.place).unflatten(1, (mean.shape[1], mean.shape[1]))
-        log_scale = (log_scale + log_scale_correction).clamp(*LATENT_LOG_SCALE)
+        log_scale = (self.log_scale + log_scale_correction).clamp(*LATENT_LOG_SCALE)
         return Posterior(mean + mean_correction, log_scale, below)
 
     def bounded(self, x: Tensor, observed: Tensor) -> Tensor:

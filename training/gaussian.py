@@ -38,7 +38,7 @@ class Gaussian:
 
     def at_zero(self) -> "Gaussian":
         """The same spread around 0."""
-        return Gaussian(torch.zeros_like(self.mean), self.variance, self.log_variance)
+        return Gaussian(torch.zeros_like(self.variance), self.variance, self.log_variance)
 
     def for_draws(self) -> "Gaussian":
         """The same with an axis for the draws: [n, N] → [n, 1, N]."""
@@ -61,7 +61,7 @@ def symlog(x: Tensor) -> Tensor:
 
 
 def _steadily(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """Rows [n, N] are computed in VECTOR copies, so that none is in the remainder; others have K draws, a multiple."""
-    if x.dim() != 2:
+    """Rows [n, N] in VECTOR copies, so that none is in the remainder, unless N is a multiple, as K draws are."""
+    if x.dim() != 2 or x.shape[1] % VECTOR == 0:
         return function(x)
     return function(x[:, None, :].expand(-1, VECTOR, -1))[:, 0, :]

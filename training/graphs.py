@@ -94,8 +94,7 @@ class Graphs(nn.Module):
     def standardised(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """x [n, D] with NaN where missing → (standardised with 0 there, observed as 1 and 0), both [n, D]."""
         missing = torch.isnan(x)
-        standardised = torch.where(missing, torch.zeros_like(x), (x - self.mean) / self.scale)
-        return standardised, torch.where(missing, torch.zeros_like(x), torch.ones_like(x))
+        return torch.where(missing, 0.0, (x - self.mean) / self.scale), (~missing).to(x.dtype)
 
     def network(self, x: Tensor, observed: Tensor) -> Told:
         """What the network says of rows x [n, A]; it is asked twice about those with sensors missing."""
@@ -139,7 +138,7 @@ class Graphs(nn.Module):
 
     def moving(self, x: Tensor) -> Tensor:
         """The columns in the density, [n, A]."""
-        return x.index_select(1, self.active)
+        return x.index_select(1, self.active) if len(self.constant) else x
 
     def resting(self, x: Tensor) -> Tensor:
         """The columns that never moved, [n, D - A]."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from training.elbo import Elbo
 from training.gaussian import Gaussian, exp, log
 from training.student import DEGREES, inverse_spread, nats_a_square, offsets, spread
-from training.sums import log_sum_exp, total
+from training.sums import column, log_sum_exp, total
 
 MOST_ROWS = 1024
 """Kernels at most; a multiple of `training.gaussian.VECTOR`."""
@@ -66,7 +66,7 @@ class Neighbours(nn.Module):
         squares, count, log_share = self._posterior(x, observed)
         share = exp(log_share[:, :, None])[:, :, 0]
         nats = share * nats_a_square(squares[:, :, None], count[:, :, None])[:, :, 0] * (-2 * self.log_width).exp()
-        parts = observed * (x.square() * total(nats)[:, None] - 2 * x * (nats @ self.rows) + nats @ self.rows.square())
+        parts = observed * (x.square() * column(nats) - 2 * x * (nats @ self.rows) + nats @ self.rows.square())
         own = observed * (self.log_width + 0.5 * math.log(2 * math.pi))
         kl = total(share * log_share) + math.log(len(self.rows)) + self.offset[count[:, 0].round().long()]
         return Elbo(parts + own, kl)
@@ -77,7 +77,7 @@ class Neighbours(nn.Module):
         share = exp(log_share[:, :, None])[:, :, 0]
         mean = share @ self.rows
         between = (share @ self.rows.square() - mean.square()).clamp(min=0)
-        within = total(share * spread(squares, count))[:, None] * (2 * self.log_width).exp()
+        within = column(share * spread(squares, count)) * (2 * self.log_width).exp()
         variance = between + within
         return Gaussian(mean, variance, variance.log())
 
@@ -94,7 +94,7 @@ class Neighbours(nn.Module):
 
     def _posterior(self, x: Tensor, observed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """δ² of each kernel [n, M], how many sensors are seen [n, 1], ln of each kernel's share in the row [n, M]."""
-        squares, count = self._squares(x, observed), total(observed)[:, None]
+        squares, count = self._squares(x, observed), column(observed)
         log_kernel = self._log_kernel(squares, count, self.log_width)
         largest = log_kernel.amax(dim=-1, keepdim=True)
         log_share = log_kernel - largest
@@ -104,7 +104,7 @@ class Neighbours(nn.Module):
     def _squares(self, x: Tensor, observed: Tensor) -> Tensor:
         """Squared distances over the sensors seen, [n, M]; expanded, so that no [n, M, D] array is ever made."""
         seen = observed * x
-        squares = total(seen.square())[:, None] - 2 * seen @ self.rows.mT + observed @ self.rows.square().mT
+        squares = column(seen.square()) - 2 * seen @ self.rows.mT + observed @ self.rows.square().mT
         return squares.clamp(min=0)
 
     def _log_kernel(self, squares: Tensor, count: Tensor, log_width: Tensor) -> Tensor:

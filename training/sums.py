@@ -11,7 +11,12 @@ NEGLIGIBLE = -60.0
 
 def total(x: Tensor) -> Tensor:
     """The sum over the last axis: [..., N] → [...]."""
-    return (x @ torch.ones(x.shape[-1], 1, dtype=x.dtype)).squeeze(-1)
+    return column(x).squeeze(-1)
+
+
+def column(x: Tensor) -> Tensor:
+    """The sum over the last axis, which stays: [..., N] → [..., 1]."""
+    return x @ torch.ones(x.shape[-1], 1, dtype=x.dtype)
 
 
 def mean_over_draws(x: Tensor) -> Tensor:

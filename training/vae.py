@@ -23,7 +23,7 @@ from training.neighbours import Neighbours
 from training.posterior import Posterior
 from training.prior import FixedPrior, MixturePrior, StandardPrior
 from training.student import DEGREES, StudentT
-from training.sums import mean_over_draws, total
+from training.sums import column, mean_over_draws
 
 LOG_SCALE_RANGE = 1.0
 """A decoder's scale moves within e^±1 around the sensor's own constant scale: far enough for the density, while a wider
@@ -158,8 +158,7 @@ def mix(parts: Elbo, experts: Iterable[Background | Neighbours], x: Tensor, obse
 def within_reach(z: Tensor) -> Tensor:
     """z [..., L], drawn in to LATENT_REACH·√L where it is further out."""
     reach = LATENT_REACH * math.sqrt(z.shape[-1])
-    norm = total(z.square()).clamp(min=reach**2).sqrt()
-    return z * (reach / norm.unsqueeze(-1))
+    return z * (reach / column(z.square()).clamp(min=reach**2).sqrt())
 
 
 def whitened_draws(count: int, latents: int, seed: int) -> Tensor:
