@@ -8,7 +8,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from app.body import NDJSON, read_pieces
+from app.body import NDJSON
 from app.errors import BodyTooLarge, RequestError
 from app.lines import Line, whole_lines
 from app.scheduler import patiently
@@ -40,10 +40,10 @@ class Stream(StreamingResponse):
         await self.stream_response(send)
 
     async def _answers(self) -> AsyncIterator[bytes]:
-        settings = self._service.settings
+        most = self._service.settings.max_body_bytes
         rows = errors = last = 0
         try:
-            async for lines in whole_lines(read_pieces(self._request, settings), settings.max_body_bytes):
+            async for lines in whole_lines(self._service.intake.pieces(self._request), most):
                 for some in _parted(lines):
                     answers = await asyncio.gather(*map(self._answer, some))
                     last = some[-1].number

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from app.body import Intake
 from app.metrics import Metrics
 from app.model import Model
 from app.repository import VERSION_PATTERN, Repository
@@ -21,6 +22,7 @@ class Service:
     settings: Settings
     repository: Repository
     metrics: Metrics
+    intake: Intake
     scheduler: Scheduler
     openapi: bytes
     """The OpenAPI document, with examples from the default model."""

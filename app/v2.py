@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from starlette.requests import ClientDisconnect
 
 from app import coding, v2_catalogue
-from app.body import JSON, read_whole
+from app.body import JSON, Intake
 from app.errors import InvalidContent, NotEnabled, RequestError
 from app.infer import Answered, Head, infer
 from app.infer_body import HEADER
@@ -16,7 +16,6 @@ from app.model import Model
 from app.presence import while_present
 from app.refusals import farewell, refuse
 from app.service import AskedModel, Service, ServiceDep, asked_model, version
-from app.settings import Settings
 from app.statistics import Statistics, statistics
 from app.v2_schemas import V2IndexRequest, V2InferResponse
 
@@ -85,7 +84,7 @@ async def infer_rows(request: Request) -> Response:
 @router.post("/repository/index", operation_id="v2_index")
 async def index(request: Request, service: ServiceDep) -> list[v2_catalogue.V2IndexEntry]:
     """Every version that is served."""
-    body = await read_whole(request, service.settings)
+    body = await service.intake.whole(request)
     try:
         V2IndexRequest.model_validate_json(body or b"{}", strict=True)
     except ValidationError:
@@ -108,7 +107,7 @@ async def _infer(request: Request, model: Model) -> Answered:
     service: Service = request.scope["state"]["service"]
     about, started = (model.manifest.name, model.manifest.version), time.perf_counter()
     try:
-        head, body = await _read(request, service.settings)
+        head, body = await _read(request, service.intake)
         understand = partial(infer, model, service.settings, service.metrics, head)
         wait = partial(while_present, request.receive)
         answered: Answered = await service.scheduler.answer(understand, body, wait)
@@ -119,11 +118,11 @@ async def _infer(request: Request, model: Model) -> Answered:
     return answered
 
 
-async def _read(request: Request, settings: Settings) -> tuple[Head, bytes]:
+async def _read(request: Request, intake: Intake) -> tuple[Head, bytes]:
     headers = request.headers
     content_coding = headers.get("content-encoding", "")
     coding.require(content_coding)
-    body = await read_whole(request, settings)
+    body = await intake.whole(request)
     accepted = headers.get("accept-encoding", "")
     return Head(content_coding, headers.get(HEADER), accepted, time.perf_counter()), body
 
