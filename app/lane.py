@@ -3,7 +3,8 @@
 What holds, and what the tests ask of it:
 
 - Nothing waits for a timer. Rows go with those that became readable in the same turn of the event loop, or that came
-  while the graph was at work; rows that come alone go at once.
+  while the graph was at work. Whoever was alone the last time is thought to be alone again, and does not even wait for
+  the turn to end; if others come in the same turn after all, these go together.
 - Every question is answered once: with what the graph says of its own rows, which is the same bits as if they had been
   asked about alone, or with the error that its own rows make.
 - A question whose asker is gone is left out, and nobody else notices.
@@ -12,10 +13,9 @@ What holds, and what the tests ask of it:
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from time import perf_counter
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, Self, TypeVar
 
 import numpy as np
 
@@ -24,23 +24,23 @@ from app.session import BATCH
 
 
 class Said(Protocol):
-    """What a graph says of rows: a frozen dataclass of arrays whose first axis is the rows."""
+    """What a graph says of rows: a named tuple of arrays whose first axis is the rows."""
 
-    def __init__(self, *columns: Array) -> None: ...
+    def __iter__(self) -> Iterator[Array]: ...
+
+    @classmethod
+    def _make(cls, columns: Iterable[Array], /) -> Self: ...
 
 
 Answer = TypeVar("Answer", bound=Said)
 
-QUESTION_SECONDS = 0.001
-"""A question that takes longer than this is not for the event loop."""
 TURN_SECONDS = 0.004
 """How long the questions of one turn may hold up the event loop."""
 FIRST_SECONDS_A_ROW = 2e-4
 """What a row is thought to cost before any was measured; it is never thought to cost more."""
 
 
-@dataclass(frozen=True)
-class _Question(Generic[Answer]):
+class _Question(NamedTuple, Generic[Answer]):
     x: Array
     answer: asyncio.Future[Answer]
 
@@ -48,15 +48,19 @@ class _Question(Generic[Answer]):
 class Lane(Generic[Answer]):
     """The way to one graph, on the event loop that is running."""
 
-    def __init__(self, graph: Callable[[Array], Answer]) -> None:
+    def __init__(self, graph: Callable[[Array], Answer], question_seconds: float) -> None:
+        """A question that takes longer than `question_seconds` is not for the event loop."""
         self._graph = graph
+        self._question_seconds = question_seconds
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[_Question[Answer]] = deque()
         self._seconds_a_row = FIRST_SECONDS_A_ROW
+        self._alone = False
+        """Whether the next question is thought to be the only one of its turn."""
 
     def takes(self, rows: int) -> bool:
         """Whether so many rows are few enough for the event loop."""
-        return rows <= BATCH and rows * self._seconds_a_row <= QUESTION_SECONDS
+        return rows * self._seconds_a_row <= self._question_seconds
 
     def now(self, x: Array) -> Answer:
         """What the graph says of rows x, asked at once and on the thread that this is called on."""
@@ -66,14 +70,22 @@ class Lane(Generic[Answer]):
         self._seconds_a_row = min(self._seconds_a_row, (perf_counter() - started) / len(x))
         return answer
 
-    def ask(self, x: Array) -> asyncio.Future[Answer]:
+    async def ask(self, x: Array) -> Answer:
         """What the graph says of rows x [n, …], soon."""
+        if self._alone:
+            self._alone = False
+            self._loop.call_soon(self._turned)
+            return self.now(x)
         answer: asyncio.Future[Answer] = self._loop.create_future()
         if not self._waiting:
             # Requests that are readable in this turn of the loop are read by tasks that run in the next one.
             self._loop.call_soon(self._loop.call_soon, self._go)
         self._waiting.append(_Question(x, answer))
-        return answer
+        return await answer
+
+    def _turned(self) -> None:
+        """Nobody else has asked in the turn of a question that went at once, or else it was not alone."""
+        self._alone = not self._waiting
 
     def _go(self) -> None:
         """Ask about as many rows as a turn has time for; the rest waits for the next turn."""
@@ -85,6 +97,7 @@ class Lane(Generic[Answer]):
             if not question.answer.done():
                 together.append(question)
                 rows += len(question.x)
+        self._alone = len(together) == 1 and not self._waiting
         if together:
             self._settle(together)
         if self._waiting:
@@ -111,9 +124,9 @@ def _stacked(questions: list[_Question[Answer]]) -> Array:
 def _parted(whole: Answer, questions: list[_Question[Answer]]) -> list[Answer]:
     if len(questions) == 1:
         return [whole]
-    columns, parts, start = tuple(vars(whole).values()), [], 0
+    parts, start = [], 0
     for question in questions:
         stop = start + len(question.x)
-        parts.append(type(whole)(*[column[start:stop] for column in columns]))
+        parts.append(whole._make([column[start:stop] for column in whole]))
         start = stop
     return parts

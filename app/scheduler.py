@@ -5,11 +5,14 @@ from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Executor
 from typing import Any, TypeVar
 
-from app.lane import Lane
+from app.lane import TURN_SECONDS, Lane
 from app.verbs import Graph, Task
 
 SMALL_BODY = 2**16
 """Bytes that are read on the event loop at most; reading more would hold it up."""
+
+QUESTION_SECONDS = 0.001
+"""A question that takes longer than this goes to a thread, where there is a CPU for one."""
 
 Result = TypeVar("Result")
 
@@ -22,8 +25,10 @@ async def patiently(work: Coroutine[Any, Any, Result]) -> Result:
 class Scheduler:
     """The lanes to the graphs that were asked, and the threads for everything that is not small."""
 
-    def __init__(self, threads: Executor) -> None:
+    def __init__(self, threads: Executor, cpus: int) -> None:
+        """Compute in `threads` beside the event loop; of one CPU each would only take its turn."""
         self._threads = threads
+        self._question_seconds = QUESTION_SECONDS if cpus > 1 else TURN_SECONDS
         self._lanes: dict[Graph, Lane[Any]] = {}
 
     async def answer(
@@ -54,5 +59,5 @@ class Scheduler:
     def _lane(self, graph: Graph) -> Lane[Any]:
         lane = self._lanes.get(graph)
         if lane is None:
-            lane = self._lanes[graph] = Lane(graph)
+            lane = self._lanes[graph] = Lane(graph, self._question_seconds)
         return lane
