@@ -1,5 +1,6 @@
 """The application on a real socket, in a process of its own."""
 
+import gc
 import json
 import os
 import re
@@ -13,7 +14,9 @@ from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
+from fastapi import Request, Response
 from fastapi.testclient import TestClient
+from starlette.middleware.base import RequestResponseEndpoint
 
 from app import main
 from app.errors import RequestError, SettingsError
@@ -194,3 +197,33 @@ def test_nothing_happens_until_the_application_starts(tmp_path: Path) -> None:
 def test_every_refusal_has_a_status() -> None:
     """The one table holds every kind of request error."""
     assert set(main.STATUS) == set(RequestError.__subclasses__())
+
+
+def test_middleware_that_is_added_is_around_every_answer(settings: Settings) -> None:
+    """That of the verbs too, which go by a shorter way than the rest."""
+    app = create_app(settings)
+
+    @app.middleware("http")
+    async def stamp(request: Request, call_next: RequestResponseEndpoint) -> Response:
+        response = await call_next(request)
+        response.headers["stamp"] = "here"
+        return response
+
+    with TestClient(app) as client:
+        answers = [client.get("/models"), client.post("/score", json={"rows": []}), client.post("/nothing")]
+
+    assert [answer.status_code for answer in answers] == [200, 422, 404]
+    assert [answer.headers["stamp"] for answer in answers] == 3 * ["here"]
+    assert all("x-request-id" in answer.headers for answer in answers)
+
+
+def test_the_collector_is_as_before_when_the_application_has_ended(settings: Settings) -> None:
+    """While it runs it looks for cycles less often."""
+    others = gc.get_threshold()
+    gc.set_threshold(701, 11, 12)
+    try:
+        with TestClient(create_app(settings)):
+            assert gc.get_threshold() == main.COLLECTED_AFTER
+        assert gc.get_threshold() == (701, 11, 12)
+    finally:
+        gc.set_threshold(*others)
