@@ -1,19 +1,20 @@
 """The bodies that a verb may be asked with: their fields, what these may hold, and how each is decoded."""
 
 import math
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from app.cursor import Scalar
-from app.diagnosis import Fields, Group, OneRow, Option, RowsField
+from app.diagnosis import FLOAT32_LIMIT, Fields, Group, OneRow, Option, RowsField
 
 MAX_SEED = 2**63 - 1
 MAX_DRAWS = 1024
 SEED = "an integer from 0 to 2^63 - 1"
 
-Row = list[float | None] | dict[str, float | None]
+Reading = Annotated[float, Meta(gt=-FLOAT32_LIMIT, lt=FLOAT32_LIMIT)]
+Row = list[Reading | None] | dict[str, Reading | None]
 
 
 class BoundBody(Struct, frozen=True, forbid_unknown_fields=True):
@@ -28,6 +29,10 @@ class RowsBody(Struct, frozen=True, forbid_unknown_fields=True):
 
     rows: list[Row]
 
+    def names(self) -> int:
+        """How many names it was read from, if each was in it once."""
+        return 1 + _names_in(self.rows)
+
 
 class ScoreBody(Struct, frozen=True, forbid_unknown_fields=True):
     """What `/score` may be asked."""
@@ -38,6 +43,12 @@ class ScoreBody(Struct, frozen=True, forbid_unknown_fields=True):
     bound: BoundBody | UnsetType = UNSET
     fdr: float | UnsetType = UNSET
 
+    def names(self) -> int:
+        """How many names it was read from, if each was in it once."""
+        bound = self.bound  # with two names in it
+        options = (self.false_alarm_rate, self.explain, bound, bound, bound, self.fdr)
+        return 1 + len(options) - options.count(UNSET) + _names_in(self.rows)
+
 
 class SampleBody(Struct, frozen=True, forbid_unknown_fields=True):
     """What `/sample` may be asked."""
@@ -46,24 +57,16 @@ class SampleBody(Struct, frozen=True, forbid_unknown_fields=True):
     seed: int | float | UnsetType = UNSET
     given: Row | UnsetType = UNSET
 
+    def names(self) -> int:
+        """How many names it was read from, if each was in it once."""
+        names = 3 - (self.count, self.seed, self.given).count(UNSET)
+        return names + (0 if self.given is UNSET else _names_in([self.given]))
+
 
 Body = TypeVar("Body", RowsBody, ScoreBody, SampleBody)
 
 
-def names_in(read: RowsBody | ScoreBody | SampleBody) -> int:
-    """How many names a body was read from, if each was in it once."""
-    match read:
-        case RowsBody(rows):
-            return 1 + _names_in_rows(rows)
-        case ScoreBody(rows, false_alarm_rate, explained, bound, fdr):
-            options = (false_alarm_rate, explained, bound, bound, bound, fdr)  # a bound has two names in it
-            return 1 + len(options) - options.count(UNSET) + _names_in_rows(rows)
-        case SampleBody(count, seed, given):
-            names = 3 - (count, seed, given).count(UNSET)
-            return names + (0 if given is UNSET else _names_in_rows([given]))
-
-
-def _names_in_rows(rows: list[Row]) -> int:
+def _names_in(rows: list[Row]) -> int:
     return sum([len(row) for row in rows if type(row) is dict])
 
 

@@ -6,12 +6,13 @@ that goes takes its own nats with it.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from app.array import Array
+from app.array import Array, has_nan
 from app.cache import Cache
 from app.engine import Engine
 from app.ranking import Ranking
@@ -55,7 +56,7 @@ class Calibration:
             self._rows: Array = stored["rows"]
         self._engine = engine
         self._rankings = Cache(rank or self._rank_under, patterns_kept)
-        self._thresholds = Cache(self._complete.threshold, RATES_KEPT)
+        self._threshold = lru_cache(RATES_KEPT)(self._complete.threshold)
 
     def judge(self, x: Array, score: Array, false_alarm_rate: float) -> Verdict:
         """Rank each row's score [n] among the held-out scores under the row's own pattern of missing sensors.
@@ -69,7 +70,7 @@ class Calibration:
 
     def p_values(self, x: Array, score: Array) -> Array:
         """The p-value of each row's score, [n]."""
-        if not np.isnan(x).any():
+        if not has_nan(x):
             return self._complete.p_value(score)
         p_value = np.empty(len(x))
         for pattern, here in _patterns(x):
@@ -82,7 +83,7 @@ class Calibration:
         Raises:
             InvalidContent: as `judge`.
         """
-        if not np.isnan(x).any():
+        if not has_nan(x):
             return np.full(len(x), self.threshold(false_alarm_rate))
         self._complete.require(false_alarm_rate)
         threshold = np.empty(len(x))
@@ -103,7 +104,7 @@ class Calibration:
         Raises:
             InvalidContent: as `judge`.
         """
-        return self._thresholds[false_alarm_rate]
+        return self._threshold(false_alarm_rate)
 
     def require(self, false_alarm_rate: float) -> None:
         """Refuse what complete rows cannot answer.

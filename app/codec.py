@@ -1,20 +1,20 @@
 """Bytes to questions and answers to bytes: strict, and fast where nothing is wrong.
 
 A body is decoded once into typed values and a float64 matrix. Only when something about it is odd does `diagnosis` read
-it again, place by place, to say what.
+it again, place by place, to say what. What is made anew for each request is a msgspec Struct: that is as frozen as a
+frozen dataclass and takes a fifth of its time to make.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import NoReturn
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 import orjson
-from msgspec import UNSET
+from msgspec import UNSET, Struct
 
-from app.array import Array
+from app.array import Array, has_nan
 from app.bodies import (
     ROWS,
     ROWS_DECODER,
@@ -27,24 +27,21 @@ from app.bodies import (
     is_count,
     is_draws,
     is_seed,
-    names_in,
 )
-from app.diagnosis import FLOAT32_LIMIT, Fields, Shape, explain
+from app.diagnosis import Fields, Shape, explain
 from app.errors import MalformedBody
 
 Answer = Mapping[str, npt.NDArray[np.generic] | list[float] | str | int | float]
 
 
-@dataclass(frozen=True)
-class Bound:
+class Bound(Struct, frozen=True):
     """How tightly to bound log p(x): with how many draws, from which seed."""
 
     draws: int
     seed: int
 
 
-@dataclass(frozen=True)
-class Rows:
+class Rows(Struct, frozen=True):
     """Rows of readings."""
 
     x: Array
@@ -53,8 +50,7 @@ class Rows:
     """Whether none is."""
 
 
-@dataclass(frozen=True)
-class ScoreQuestion:
+class ScoreQuestion(Struct, frozen=True):
     """What `/score` is asked; an option that is not given is None."""
 
     rows: Rows
@@ -64,8 +60,7 @@ class ScoreQuestion:
     fdr: float | None
 
 
-@dataclass(frozen=True)
-class SampleQuestion:
+class SampleQuestion(Struct, frozen=True):
     """What `/sample` is asked; `given` is a row [1, D] to condition on, NaN where it is free."""
 
     count: int
@@ -118,15 +113,15 @@ def write(answer: Answer) -> bytes:
     A number that is not finite has no JSON, and writing null for it would be a lie: it is our fault, and raises.
     """
     written = orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
-    if b":null" in written or b"[null" in written or b",null" in written:
+    if b"null" in written:  # or it is in a model's name
         values = {name: value for name, value in answer.items() if isinstance(value, np.ndarray | list | float)}
         names = [name for name, value in values.items() if not np.isfinite(value).all()]
-        raise FloatingPointError(f"the answer's {' and '.join(names)} is not finite")
+        if names:
+            raise FloatingPointError(f"the answer's {' and '.join(names)} is not finite")
     return written
 
 
-@dataclass(frozen=True)
-class Reading:
+class Reading(Struct, frozen=True):
     """One body, being read."""
 
     body: bytes
@@ -145,7 +140,7 @@ class Reading:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             self.refuse()
         # The decoder keeps the last of two equal names. Our bodies hold no text but names, so quotes count the names.
-        if self.body.count(b'"') != 2 * names_in(read):
+        if self.body.count(b'"') != 2 * read.names():
             explain(self.body, self.fields, self.shape)
         return read
 
@@ -160,13 +155,7 @@ class Reading:
             x = np.array(self._by_position(rows), dtype=np.float64)
         if x.ndim != 2 or x.shape[1] != width:
             self.refuse()
-        size = np.abs(x)
-        largest = size.max()
-        if largest < FLOAT32_LIMIT:
-            return Rows(x, complete=True)
-        if (size >= FLOAT32_LIMIT).any():
-            self.refuse()
-        return Rows(x, complete=False)
+        return Rows(x, complete=not has_nan(x))
 
     def _by_position(self, rows: list[Row]) -> list[list[float | None]]:
         sensors, known = self.shape.sensors, self.shape.known

@@ -5,8 +5,7 @@ several threads at once.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -30,16 +29,14 @@ RESAMPLED_DRAWS = 1024
 """Draws that rows with missing sensors are completed from."""
 
 
-@dataclass(frozen=True)
-class Encoding:
+class Encoding(NamedTuple):
     """q(z|x) per row: mean and scale, both [n, L], in latents normalised to mean 0 and variance 1 under the prior."""
 
     mean: Array
     scale: Array
 
 
-@dataclass(frozen=True)
-class Scores:
+class Scores(NamedTuple):
     """The negative ELBO in nats, larger is more surprising: score [n] = kl [n] + the sum of per_sensor [n, D]."""
 
     score: Array

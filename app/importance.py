@@ -5,6 +5,7 @@ Shapes: n rows, D sensors, L latents.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -28,8 +29,7 @@ class Bound:
     error: Array
 
 
-@dataclass(frozen=True)
-class Moments:
+class Moments(NamedTuple):
     """Mean and scale (a standard deviation) of every sensor, both [n, D], in the sensors' units."""
 
     mean: Array

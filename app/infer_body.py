@@ -67,6 +67,9 @@ class Body(Struct, frozen=True):
     outputs: list[Output] | None = None
 
 
+_BODY = msgspec.json.Decoder(Body)
+
+
 def end_of_json(header: str | None, length: int) -> int:
     """Where the JSON of a body of so many bytes ends, as the header says; without one it is all JSON.
 
@@ -90,7 +93,7 @@ def decode(text: bytes) -> Body:
     if b"NaN" in text:
         text = _NAN.sub(lambda found: b"null" if found[0] == b"NaN" else found[0], text)
     try:
-        return msgspec.json.decode(text, type=Body)
+        return _BODY.decode(text)
     except msgspec.ValidationError as error:
         raise InvalidContent("shape", f"The JSON is not an inference request: {error}.") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

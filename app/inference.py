@@ -5,10 +5,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-import numpy as np
-
-from app.array import Array
-from app.engine import Encoding
+from app.array import Array, has_nan
+from app.engine import Encoding, Scores
 from app.errors import InvalidContent
 from app.infer_request import InferRequest
 from app.infer_response import Arrays
@@ -64,7 +62,7 @@ def ask(asked: InferRequest, model: Model, settings: Settings) -> Ask:
     wanted = {output.name for output in asked.outputs}
     sources = {OUTPUTS[name].source for name in wanted}
     ranked = not wanted.isdisjoint(RANKED)
-    complete = not np.isnan(asked.x).any()
+    complete = not has_nan(asked.x)
     _require_few(asked, sources, model, settings)
     rate = default_rate(model) if asked.false_alarm_rate is None else asked.false_alarm_rate
     if ranked:
@@ -72,8 +70,10 @@ def ask(asked: InferRequest, model: Model, settings: Settings) -> Ask:
         check_patterns(asked.x, settings)
     if sources == {"encode"}:
         return Ask(model.engine.encode, _latents, complete)
-    if sources == {"score"} and (complete or ranked):
+    if sources == {"score"} and ranked:
         return Ask(model.judge, partial(_judged, rate), complete)
+    if sources == {"score"}:
+        return Ask(model.engine.score, Scores._asdict, complete)
     return Ask(partial(_everything, model, rate, ranked, sources), lambda arrays: arrays, light=False)
 
 
@@ -92,7 +92,7 @@ def _everything(model: Model, rate: float, ranked: bool, sources: Set[Source], x
     """The outputs of several graphs; p-values only where they are wanted, since a new pattern takes its time."""
     made: Arrays = {}
     if "score" in sources:
-        made = {**made, **(_judged(rate, model.judge(x)) if ranked else vars(model.engine.score(x)))}
+        made = {**made, **(_judged(rate, model.judge(x)) if ranked else model.engine.score(x)._asdict())}
     if "encode" in sources:
         made = {**made, **_latents(model.engine.encode(x))}
     if "expected" in sources:
@@ -102,7 +102,7 @@ def _everything(model: Model, rate: float, ranked: bool, sources: Set[Source], x
 
 
 def _judged(rate: float, judged: Judged) -> Arrays:
-    return {**vars(judged), "alarm": judged.p_value <= rate}
+    return {**judged._asdict(), "alarm": judged.p_value <= rate}
 
 
 def _latents(encoding: Encoding) -> Arrays:

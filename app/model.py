@@ -1,6 +1,7 @@
 """One version of a model, verified and ready to answer, with what it says of rows."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from app.array import Array
 from app.bundle import Bundle
@@ -9,8 +10,7 @@ from app.engine import Engine
 from app.manifest import Manifest
 
 
-@dataclass(frozen=True)
-class Judged:
+class Judged(NamedTuple):
     """The negative ELBO in nats and how rare it is: score [n] = kl [n] + the sum of per_sensor [n, D]; p_value [n]."""
 
     score: Array
@@ -19,8 +19,7 @@ class Judged:
     p_value: Array
 
 
-@dataclass(frozen=True)
-class Drawn:
+class Drawn(NamedTuple):
     """Rows drawn from p(x), [n, D], in the sensors' units."""
 
     rows: Array

@@ -47,10 +47,10 @@ class Ranking:
         rank = np.asarray((1 + at_least) / (len(self.held_out) + 1))
         if self.tail is None:
             return rank
-        knots, p, slope = self._line
-        piece = np.clip(np.searchsorted(knots, score, side="right") - 1, 0, len(slope) - 1)
-        line = _straight(score, knots[piece], p[piece], slope[piece])
-        return np.where(score > self.tail.score, np.maximum(line, p[piece + 1]), rank)
+        beyond = np.flatnonzero(score > self.tail.score)
+        if len(beyond):
+            rank[beyond] = self._tail_p_value(score[beyond])
+        return rank
 
     def require(self, false_alarm_rate: float) -> None:
         """Refuse what these rows cannot answer.
@@ -90,6 +90,12 @@ class Ranking:
         score, p = score[apart], p[apart]
         p[-1] = self.tail.least_rate
         return score, p, np.diff(p) / np.diff(score)
+
+    def _tail_p_value(self, score: Array) -> Array:
+        knots, p, slope = self._line
+        piece = np.minimum(np.searchsorted(knots, score, side="right") - 1, len(slope) - 1)
+        line = _straight(score, knots[piece], p[piece], slope[piece])
+        return np.asarray(np.maximum(line, p[piece + 1]))
 
     def _tail_threshold(self, rate: float) -> float:
         """Bisected to the last bit: below it the p-value is above the rate."""

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 import onnxruntime as ort
 
-from app.array import Array, Index
+from app.array import Array, Index, has_nan
 from app.errors import BundleError, DeviceError
 
 Device = Literal["cpu", "cuda"]
@@ -40,6 +40,7 @@ class Graph:
             raise BundleError(f"{file}: the graph's signature is {found}, the manifest says {expected}")
         self._inputs = list(inputs)
         self._outputs = outputs
+        self._names = list(outputs)
 
     def run(self, *inputs: Array) -> list[Array]:
         """The outputs for these inputs, in one run."""
@@ -47,13 +48,14 @@ class Graph:
             name: np.ascontiguousarray(value, dtype=np.float64)
             for name, value in zip(self._inputs, inputs, strict=True)
         }
-        answers: list[Array] = self._session.run(list(self._outputs), feed)
+        answers: list[Array] = self._session.run(self._names, feed)
         return answers
 
     def __call__(self, rows: Array) -> list[Array]:
         """The outputs for any number of rows, in batches."""
-        if len(rows) <= BATCH and not np.isnan(rows).any():
-            return self.run(rows)
+        if not has_nan(rows):
+            parts = [self.run(rows[start : start + BATCH]) for start in range(0, len(rows) or 1, BATCH)]
+            return parts[0] if len(parts) == 1 else [np.concatenate(column) for column in zip(*parts, strict=True)]
         results = [np.empty((len(rows), *axes)) for axes in self._outputs.values()]
         for some in batches(rows, BATCH):
             for result, part in zip(results, self.run(rows[some]), strict=True):

@@ -1,20 +1,22 @@
 """The four questions: a body for one model in, a task out whose answer is a body. Nothing here speaks HTTP."""
 
 import secrets
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from app import codec
 from app.array import Array
 from app.calibration import discoveries
 from app.codec import ScoreQuestion
 from app.diagnosis import Shape
+from app.engine import Encoding
 from app.errors import Fault, InvalidContent
+from app.importance import Moments
 from app.model import Drawn, Judged, Model
 from app.noise import standard_normal
 from app.ranking import MAX_RATE
@@ -26,8 +28,7 @@ EXACT_SEEDS = 53
 """Bits of a seed that we choose: every JSON reader keeps it exactly."""
 
 
-@dataclass(frozen=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """An answer's body, and how many rows it answers."""
 
     body: bytes
@@ -36,11 +37,10 @@ class Reply:
 
 Result = TypeVar("Result")
 Graph = Callable[[Array], Any]
-"""Rows [n, …] → a frozen dataclass of arrays whose first axis is the rows."""
+"""Rows [n, …] → a named tuple of arrays whose first axis is the rows."""
 
 
-@dataclass(frozen=True)
-class Task(Generic[Result]):
+class Task(Struct, Generic[Result], frozen=True):
     """One question, understood: a graph is to be asked about rows, and an answer to be made of what it says."""
 
     graph: Graph
@@ -88,11 +88,11 @@ def score(model: Model, settings: Settings, body: bytes) -> Task[Reply]:
     question = codec.read_score(body, shape(model, settings))
     _check_options(question, model, settings)
     rate = default_rate(model) if question.false_alarm_rate is None else question.false_alarm_rate
-    model.calibration.require(rate)
+    threshold = model.calibration.threshold(rate)
     if not question.rows.complete:
         check_patterns(question.rows.x, settings)
     light = question.rows.complete and not question.explain and question.bound is None
-    return Task(model.judge, question.rows.x, partial(_scored, model, question, rate), light)
+    return Task(model.judge, question.rows.x, partial(_scored, model, question, rate, threshold), light)
 
 
 def shape(model: Model, settings: Settings) -> Shape:
@@ -172,15 +172,15 @@ def _drawn(model: Model, count: int, seed: int, given: Array) -> Drawn:
     return Drawn(model.engine.complete(given, count, seed))
 
 
-def _scored(model: Model, question: ScoreQuestion, rate: float, judged: Judged) -> Reply:
+def _scored(model: Model, question: ScoreQuestion, rate: float, threshold: float, judged: Judged) -> Reply:
     x, complete = question.rows.x, question.rows.complete
-    answer: dict[str, npt.NDArray[np.generic] | list[float] | float] = {
+    answer: dict[str, npt.NDArray[np.generic] | list[float] | str | float] = {
+        "model": model.manifest.name,
+        "version": model.manifest.version,
         "score": judged.score,
         "p_value": judged.p_value,
         "alarm": judged.p_value <= rate,
-        "threshold": [model.calibration.threshold(rate)] * len(x)
-        if complete
-        else model.calibration.thresholds(x, rate),
+        "threshold": [threshold] * len(x) if complete else model.calibration.thresholds(x, rate),
         "n_observed": [x.shape[1]] * len(x) if complete else np.isfinite(x).sum(axis=1),
         "false_alarm_rate": rate,
     }
@@ -191,7 +191,7 @@ def _scored(model: Model, question: ScoreQuestion, rate: float, judged: Judged) 
         answer |= {"bound": bound.value, "bound_error": bound.error}
     if question.fdr is not None:
         answer |= {"discovery": discoveries(judged.p_value, question.fdr)}
-    return _reply(model, answer)
+    return Reply(codec.write(answer), len(x))
 
 
 def _explained(model: Model, x: Array, judged: Judged) -> dict[str, npt.NDArray[np.generic]]:
@@ -209,10 +209,6 @@ def _explained(model: Model, x: Array, judged: Judged) -> dict[str, npt.NDArray[
     return answer
 
 
-def _written(model: Model, said: object, **more: int) -> Reply:
-    return _reply(model, vars(said) | more)
-
-
-def _reply(model: Model, answer: Mapping[str, Any]) -> Reply:
-    rows = len(next(iter(answer.values())))
-    return Reply(codec.write({"model": model.manifest.name, "version": model.manifest.version, **answer}), rows)
+def _written(model: Model, said: Encoding | Moments | Drawn, **more: int) -> Reply:
+    about: dict[str, Any] = {"model": model.manifest.name, "version": model.manifest.version}
+    return Reply(codec.write({**about, **said._asdict(), **more}), len(said[0]))
