@@ -55,6 +55,8 @@ class Lane(Generic[Answer]):
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[_Question[Answer]] = deque()
         self._seconds_a_row = FIRST_SECONDS_A_ROW
+        self._asked = 0
+        """Questions since the last turn."""
         self._alone = False
         """Whether the next question is thought to be the only one of its turn."""
 
@@ -72,6 +74,7 @@ class Lane(Generic[Answer]):
 
     async def ask(self, x: Array) -> Answer:
         """What the graph says of rows x [n, …], soon."""
+        self._asked += 1
         if self._alone:
             self._alone = False
             self._loop.call_soon(self._turned)
@@ -84,8 +87,9 @@ class Lane(Generic[Answer]):
         return await answer
 
     def _turned(self) -> None:
-        """Nobody else has asked in the turn of a question that went at once, or else it was not alone."""
-        self._alone = not self._waiting
+        """See whether somebody else has asked in the turn of a question that went at once."""
+        if not self._waiting:
+            self._asked, self._alone = 0, True
 
     def _go(self) -> None:
         """Ask about as many rows as a turn has time for; the rest waits for the next turn."""
@@ -97,7 +101,7 @@ class Lane(Generic[Answer]):
             if not question.answer.done():
                 together.append(question)
                 rows += len(question.x)
-        self._alone = len(together) == 1 and not self._waiting
+        self._alone, self._asked = self._asked == 1 and not self._waiting, 0
         if together:
             self._settle(together)
         if self._waiting:

@@ -12,7 +12,6 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.types import ASGIApp
 from uvicorn.supervisors.multiprocess import Multiprocess
 
 from app import docs, routes, v2
@@ -27,7 +26,7 @@ from app.repository import Repository, open_repository
 from app.scheduler import Scheduler
 from app.service import Service, version
 from app.settings import Settings
-from app.shortcut import Shortcut, answer
+from app.shortcut import Shortcut
 
 HTTP_PROBLEMS: dict[int, tuple[str, str]] = {
     404: ("not-found", "There is nothing at this address; /docs shows what there is."),
@@ -40,17 +39,6 @@ COLLECTED_AFTER = (50_000, 20, 100)
 logger = logging.getLogger("nelbo")
 
 
-class Application(FastAPI):
-    """FastAPI, with a shorter way to the endpoints that are asked most."""
-
-    def build_middleware_stack(self) -> ASGIApp:
-        """What every request goes through: all of FastAPI's layers, or of these the middleware alone."""
-        shorter: ASGIApp = answer
-        for layer in reversed(self.user_middleware):
-            shorter = layer.cls(shorter, *layer.args, **layer.kwargs)
-        return Shortcut(shorter, super().build_middleware_stack(), [*routes.asked.routes, *v2.asked.routes])
-
-
 def create_app(settings: Settings | None = None, repository: Repository | None = None) -> FastAPI:
     """The application; without `repository` it opens the one that the settings name when it starts.
 
@@ -60,7 +48,8 @@ def create_app(settings: Settings | None = None, repository: Repository | None =
     settings = settings or Settings()
     metrics = Metrics()
     lifespan = partial(_lifespan, settings=settings, repository=repository, metrics=metrics)
-    app = Application(
+    app = Shortcut(
+        [routes.asked, v2.asked],
         title="nelbo",
         lifespan=lifespan,
         middleware=[Middleware(Access, metrics=metrics, log_answers=settings.access_log)],
@@ -69,10 +58,8 @@ def create_app(settings: Settings | None = None, repository: Repository | None =
         redirect_slashes=False,  # a redirect would repeat the Host header that a client made up
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
-    app.include_router(routes.asked)
     app.include_router(routes.router)
     app.include_router(docs.router)
-    app.include_router(v2.asked)
     app.include_router(v2.router)
     return app
 

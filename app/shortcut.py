@@ -1,42 +1,55 @@
 """A shorter way to the endpoints that are asked most."""
 
 from collections.abc import Sequence
+from typing import Any
 
+from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from starlette.requests import Request
-from starlette.routing import BaseRoute, Match
+from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 MOST_PATHS = 1024
 """Paths that are remembered; a client can make up as many as it likes."""
 
 
-class Shortcut:
-    """From a path to its route's endpoint, without the layers between.
+class Shortcut(FastAPI):
+    """FastAPI, with a way from a path to its route's endpoint that leaves out the layers between, but no middleware.
 
-    A route given here has an endpoint that takes the request and answers it, refusals included. FastAPI would get
-    there through its layers for errors, telemetry and limits, a walk over all routes, exit stacks, exception handlers
-    and a search for dependencies. Which route a path leads to is asked of the routes themselves, once, and remembered.
+    It is for routes whose endpoint takes the request and answers it, refusals included. FastAPI would get there through
+    its layers for errors, telemetry and limits, a walk over all routes, exit stacks, exception handlers and a search
+    for dependencies. Which route a path leads to is asked of the routes themselves, once, and remembered.
     """
 
-    def __init__(self, shorter: ASGIApp, whole: ASGIApp, routes: Sequence[BaseRoute]) -> None:
-        self._shorter = shorter
-        self._whole = whole
-        self._routes = [route for route in routes if isinstance(route, APIRoute)]
+    def __init__(self, asked: Sequence[APIRouter], **settings: Any) -> None:  # noqa: ANN401 - as FastAPI takes them
+        """Include the routers whose routes are `asked` most; the settings are FastAPI's."""
+        super().__init__(**settings)
+        for router in asked:
+            self.include_router(router)
+        self._asked = [route for router in asked for route in router.routes if isinstance(route, APIRoute)]
         self._found: dict[str, Scope] = {}
+        self._shorter: ASGIApp = _answer
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """What requests go through: on the shorter way the middleware alone."""
+        for layer in reversed(self.user_middleware):
+            self._shorter = layer.cls(self._shorter, *layer.args, **layer.kwargs)
+        return super().build_middleware_stack()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer by the shorter way where there is one, once the application has started."""
         child = None
-        if scope["type"] == "http" and scope["method"] == "POST":
+        if scope["type"] == "http" and scope["method"] == "POST" and self.middleware_stack:
             child = self._found.get(scope["path"]) or self._find(scope)
         if child is None:
-            await self._whole(scope, receive, send)
+            await super().__call__(scope, receive, send)
         else:
             scope.update(child)
+            scope["app"] = self
             await self._shorter(scope, receive, send)
 
     def _find(self, scope: Scope) -> Scope | None:
-        for route in self._routes:
+        for route in self._asked:
             match, child = route.matches(scope)
             if match is Match.FULL:
                 if len(self._found) >= MOST_PATHS:
@@ -46,7 +59,6 @@ class Shortcut:
         return None
 
 
-async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer by the route that was found."""
+async def _answer(scope: Scope, receive: Receive, send: Send) -> None:
     response = await scope["route"].endpoint(Request(scope, receive, send))
     await response(scope, receive, send)
