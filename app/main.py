@@ -20,6 +20,7 @@ from app.body import Intake
 from app.cpus import available
 from app.errors import NelboError, NotEnabled, RequestError, SettingsError
 from app.metrics import Metrics, shared_between_processes
+from app.one_write import OneWriteProtocol
 from app.openapi import document
 from app.refusals import STATUS, refusal, refuse
 from app.repository import Repository, open_repository
@@ -78,6 +79,7 @@ def serve(settings: Settings) -> int:
         app,
         factory=several,
         workers=settings.workers,
+        http=OneWriteProtocol,
         ws="none",
         lifespan="on",
         log_config=None,
