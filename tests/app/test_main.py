@@ -52,14 +52,19 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def port(models: Path, log: Path) -> Iterator[int]:
+def served(models: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A served repository whose limits can be met in a test."""
     process = start(models, log, NELBO_MAX_BODY_BYTES="100000", NELBO_BODY_SECONDS="1")
     try:
-        yield port_of(process, log)
+        yield process
     finally:
         process.terminate()
         process.wait(30)
+
+
+@pytest.fixture(scope="module")
+def port(served: subprocess.Popen[bytes], log: Path) -> int:
+    return port_of(served, log)
 
 
 def exchange(port: int, *parts: bytes, seconds: float = 10) -> bytes:
@@ -85,6 +90,60 @@ def test_a_row_is_scored_over_a_socket(port: int) -> None:
         assert response.getheader("Server") is None
         assert (answer["model"], answer["alarm"]) == ("plant", [False])
     connection.close()
+
+
+def test_an_answer_is_one_write(served: subprocess.Popen[bytes], port: int) -> None:
+    """Head and body together, however many requests are asked at once; the kernel has counted."""
+    counters = Path(f"/proc/{served.pid}/io")
+    if not counters.exists():
+        pytest.skip("needs the counters of Linux's /proc")
+    request = b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n" % len(ROW)
+    exchange(port, request + b"Connection: close\r\n\r\n" + ROW)
+    before = _writes(counters)
+
+    said = exchange(port, 20 * (request + b"\r\n" + ROW) + request + b"Connection: close\r\n\r\n" + ROW)
+
+    assert said.count(b"HTTP/1.1 200 OK") == said.count(b'"score"') == 21
+    assert 21 <= _writes(counters) - before <= 25
+
+
+def _writes(counters: Path) -> int:
+    return int(dict(line.split(": ") for line in counters.read_text().splitlines())["syscw"])
+
+
+def test_the_head_of_a_stream_does_not_wait_for_its_body(port: int) -> None:
+    """A client that reads before it sends its first line gets the head, and then an answer for each line."""
+    head = b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n"
+    line = b"[20, 1013, 5, 3]\n"
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(head + b"Connection: close\r\n\r\n")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200 OK")
+        connection.sendall(b"%x\r\n%b\r\n" % (len(line), line))
+        assert b'"score"' in connection.recv(65536)
+        connection.sendall(b"0\r\n\r\n")
+        said = b""
+        while chunk := connection.recv(65536):
+            said += chunk
+    assert b'{"rows":1,"errors":0}' in said
+
+
+def test_an_answer_without_a_body_is_written_too(port: int) -> None:
+    """HEAD is refused with a head alone, and closing the connection loses nothing of it."""
+    said = exchange(port, b"HEAD /score HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+
+    head, _, body = said.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 405")
+    assert body == b""
+
+
+def test_a_body_is_asked_for_by_100_continue(port: int) -> None:
+    """The interim answer comes before the body is sent."""
+    head = b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nExpect: 100-continue\r\n"
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(head + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(ROW))
+        assert connection.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(ROW)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200 OK")
 
 
 def test_an_announced_body_is_refused_before_it_is_sent(port: int) -> None:
