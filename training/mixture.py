@@ -87,9 +87,13 @@ def together(first: Mixture, second: Mixture, weight: float) -> Mixture:
 
 
 def products(z: Tensor) -> Tensor:
-    """z_i z_j for i ≤ j, and z: [..., L] → [..., T]."""
+    """z_i z_j for i ≤ j, and z: [..., L] → [..., T].
+
+    Matrices of 0 and 1 pick the factors, exactly: onnxruntime multiplies by them much faster than it gathers columns.
+    """
     first, second = torch.triu_indices(z.shape[-1], z.shape[-1])
-    return torch.cat([z.index_select(-1, first) * z.index_select(-1, second), z], dim=-1)
+    unit = torch.eye(z.shape[-1], dtype=z.dtype)
+    return torch.cat([(z @ unit[:, first]) * (z @ unit[:, second]), z], dim=-1)
 
 
 def quadratic(precisions: Tensor) -> Tensor:
