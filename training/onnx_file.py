@@ -8,11 +8,14 @@ from pathlib import Path
 
 import onnx
 import torch
+from onnx_ir.passes.common import DeduplicateInitializersPass
 from torch import Tensor, nn
 
 from training.branch import branch
 
 OPSET = 20
+MOST_COMPARED = 2**30
+"""Values of a constant that is looked for twice: the exporter works the same one out wherever it is used."""
 
 
 def write_graph(file: Path, module: nn.Module, inputs: dict[str, Tensor], outputs: list[str]) -> None:
@@ -29,6 +32,7 @@ def write_graph(file: Path, module: nn.Module, inputs: dict[str, Tensor], output
             verbose=False,
         )
     assert program is not None
+    DeduplicateInitializersPass(size_limit=MOST_COMPARED)(program.model)
     model = program.model_proto
     branch(model.graph)
     _strip(model.graph)
