@@ -2,13 +2,19 @@
 
 import csv
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from app.errors import TableError
+
+if TYPE_CHECKING:
+    from _csv import Reader
 
 WHITESPACE = " "
 """Any run of blanks and tabs; quotes have no meaning then."""
 WORDS = {"\t": "tab", ";": "semicolon", "|": "bar", ",": "comma", WHITESPACE: "whitespace"}
 """Every delimiter, in the order preferred where several fit: the rarer inside names and numbers, the earlier."""
+LONGEST_CELL = 2**31 - 1
+"""Characters: what a C long holds everywhere."""
 SAMPLE = 100
 """Lines looked at, the header included."""
 
@@ -21,6 +27,12 @@ def split(lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:
     """
     if delimiter == WHITESPACE:
         return (line.split() for line in lines)
+    return reader(lines, delimiter)
+
+
+def reader(lines: Iterable[str], delimiter: str) -> "Reader":
+    """Python's reader of cells of any length; its own limit is one for the whole process, and low."""
+    csv.field_size_limit(LONGEST_CELL)
     return csv.reader(lines, delimiter=delimiter, strict=True)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from app.dialect import WHITESPACE
+from app.dialect import WHITESPACE, reader
 
 SIZE = 2**18
 """Bytes that are read at once; a piece is about as long, or as long as one record where that is longer."""
@@ -82,12 +82,12 @@ def _records(content: bytes, delimiter: str) -> int:
         return len(content)
     lines = content.splitlines(keepends=True)
     # Latin-1 takes any byte, and UTF-8 keeps delimiters and quotes out of the bytes of all other characters.
-    reader = csv.reader((line.decode("latin-1") for line in lines), delimiter=delimiter, strict=True)
+    records = reader((line.decode("latin-1") for line in lines), delimiter)
     whole = 0
     try:
-        for _ in reader:
-            whole = reader.line_num
+        for _ in records:
+            whole = records.line_num
     except csv.Error:
-        if reader.line_num < len(lines):  # in the last line, more of the file may mend it
-            whole = reader.line_num
+        if records.line_num < len(lines):  # in the last line, more of the file may mend it
+            whole = records.line_num
     return sum(map(len, lines[:whole]))

@@ -4,7 +4,7 @@ import csv
 from collections.abc import Iterator
 
 from app.cells import is_number
-from app.dialect import WHITESPACE, WORDS, split
+from app.dialect import WHITESPACE, WORDS, reader, split
 from app.errors import TableError
 from app.pieces import Piece
 
@@ -55,11 +55,11 @@ def join_records(lines: list[str], delimiter: str, file: str, first: int) -> Ite
         TableError: a quote does not end.
     """
     end = 0
-    reader = csv.reader((f"{line}\n" for line in lines), delimiter=delimiter, strict=True)
+    records = reader((f"{line}\n" for line in lines), delimiter)
     try:
-        for _ in reader:
-            yield "\n".join(lines[end : reader.line_num])
-            end = reader.line_num
+        for _ in records:
+            yield "\n".join(lines[end : records.line_num])
+            end = records.line_num
     except csv.Error as error:
         raise TableError(
             f'{file}, line {first + end}: a quoted cell that does not end: expected a closing " ({error})'

@@ -71,6 +71,23 @@ def command(models: Path, table: Path, out: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(start, cwd=ROOT, stderr=subprocess.PIPE)
 
 
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_a_cell_may_be_of_any_length(quote: str, model: Model, tmp_path: Path) -> None:
+    """Here longer than Python's reader takes by itself; it passes through whole."""
+    cells = ",".join(map(repr, plant_rows(1, seed=31)[0].tolist()))
+    note = 150_000 * "x"
+    table, out = tmp_path / "readings.csv", tmp_path / "scored.csv"
+    table.write_text(
+        "\n".join([",".join([*PLANT_NAMES, "note"]), f"{cells},{quote}{note}{quote}", f"{cells},short", ""])
+    )
+
+    score(table, out, model, Workers(1))
+
+    _, long, short = out.read_text().splitlines()
+    assert note in long
+    assert long.split(",")[-3:] == short.split(",")[-3:]
+
+
 def test_rows_in_pieces_are_scored_as_rows_at_once(whole: bytes, table: Path, model: Model) -> None:
     """Every line comes back with what the engine and the calibration say of all rows, the alarms held over pieces."""
     lines = whole.decode().splitlines()
