@@ -28,7 +28,9 @@ class HeadKeeper:
 
     def write(self, data: bytes) -> None:
         """Write data, behind the head where there is one; a head itself is not written yet."""
-        if self._head:
+        if self._transport.is_closing():  # nobody reads it; uvloop would raise
+            self._head = b""
+        elif self._head:
             head, self._head = self._head, b""
             self._transport.writelines((head, data))
         elif data.startswith(HEAD):

@@ -191,6 +191,22 @@ def test_a_client_that_goes_away_is_no_error(port: int, log: Path) -> None:
     assert "Traceback" not in log.read_text()
 
 
+def test_pipelined_requests_of_a_client_that_goes_away_are_no_error(port: int, log: Path) -> None:
+    """uvicorn answers the first of them on a connection that is closed; nobody reads that, and nothing is logged."""
+    request = b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(
+        ROW
+    )
+    for _ in range(20):
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+            connection.sendall(2 * (request + ROW))
+    time.sleep(0.3)
+
+    assert exchange(port, b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").startswith(
+        b"HTTP/1.1 200"
+    )
+    assert "Traceback" not in log.read_text()
+
+
 def test_the_log_tells_what_is_served(port: int, log: Path) -> None:
     """Models, versions, device and address."""
     assert port
