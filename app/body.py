@@ -99,7 +99,7 @@ def _announced(request: Request) -> int:
 
 
 def _header(request: Request, wanted: bytes, otherwise: str = "") -> str:
-    """One header's value, as `request.headers` has it in three times the time."""
+    """One header's value, as `request.headers` has it, but faster."""
     for name, value in request.scope["headers"]:
         if name == wanted:
             return str(value, "latin-1")

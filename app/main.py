@@ -85,7 +85,7 @@ def serve(settings: Settings) -> int:
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,
+        proxy_headers=False,  # nothing here depends on what they would change
         timeout_graceful_shutdown=settings.shutdown_seconds,
     )
     host, port = listener.getsockname()[:2]

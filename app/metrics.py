@@ -66,7 +66,7 @@ class Metrics:
             multiprocess_mode="max",
         )
         self._child: Callable[..., Any] = lru_cache(MOST_CHILDREN)(lambda metric, *labels: metric.labels(*labels))
-        """The one of a metric's counters that has these labels: `labels` alone takes as long as counting."""
+        """The one of a metric's counters that has these labels; `labels` looks for it more slowly."""
 
     def count_request(self, method: str, route: str, status: int, seconds: float) -> None:
         """One request was answered; `route` is a template, so that no client can make up labels."""

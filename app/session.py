@@ -40,7 +40,6 @@ class Graph:
             raise BundleError(f"{file}: the graph's signature is {found}, the manifest says {expected}")
         self._inputs = list(inputs)
         self._outputs = outputs
-        self._names = list(outputs)
 
     def run(self, *inputs: Array) -> list[Array]:
         """The outputs for these inputs, in one run."""
@@ -48,7 +47,7 @@ class Graph:
             name: np.ascontiguousarray(value, dtype=np.float64)
             for name, value in zip(self._inputs, inputs, strict=True)
         }
-        answers: list[Array] = self._session.run(self._names, feed)
+        answers: list[Array] = self._session.run(list(self._outputs), feed)
         return answers
 
     def __call__(self, rows: Array) -> list[Array]:

@@ -32,8 +32,10 @@ class Shortcut(FastAPI):
 
     def build_middleware_stack(self) -> ASGIApp:
         """What requests go through: on the shorter way the middleware alone."""
+        shorter: ASGIApp = _answer
         for layer in reversed(self.user_middleware):
-            self._shorter = layer.cls(self._shorter, *layer.args, **layer.kwargs)
+            shorter = layer.cls(shorter, *layer.args, **layer.kwargs)
+        self._shorter = shorter
         return super().build_middleware_stack()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
