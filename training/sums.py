@@ -32,7 +32,8 @@ def log_sum_exp(x: Tensor) -> Tensor:
     logarithm exact to 1e-6 nats. What is too small to count is kept off denormal numbers, which are slow.
     """
     largest = x.amax(dim=-1, keepdim=True)
-    return total((x - largest).clamp(min=NEGLIGIBLE).float().exp()).to(x.dtype).log() + largest.squeeze(-1)
+    exponentials = (x - largest).clamp(min=NEGLIGIBLE).float().exp()
+    return (log(column(exponentials).to(x.dtype)) + largest).squeeze(-1)
 
 
 def log_add_exp(first: Tensor, second: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from app.array import Array
@@ -52,6 +52,7 @@ def engine(model: Trained, tmp_path_factory: pytest.TempPathFactory) -> Engine:
 
 @settings(deadline=None, max_examples=30)
 @given(rows=st.integers(1, 257), start=st.integers(0, 60))
+@example(rows=81, start=15)
 def test_every_answer_has_the_same_bits_in_every_batch(engine: Engine, rows: int, start: int) -> None:
     """Healthy, holed and far-out rows, samples and weights alike."""
     x = ring_rows(400, seed=9)
