@@ -1,7 +1,8 @@
 """One inference of the Open Inference Protocol: a body for one model in, a task out; nothing here speaks HTTP."""
 
 import time
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from app import coding, inference
 from app.array import Array
@@ -14,8 +15,7 @@ from app.settings import Settings
 from app.verbs import Graph, Task, shape
 
 
-@dataclass(frozen=True)
-class Head:
+class Head(Struct, frozen=True):
     """What a request's headers say: its body's coding, where its JSON ends, which codings an answer may have."""
 
     coding: str
@@ -25,8 +25,7 @@ class Head:
     """When the body was there, by time.perf_counter."""
 
 
-@dataclass(frozen=True)
-class Answered:
+class Answered(Struct, frozen=True):
     """An answer's body and its headers, how many rows it answers, and what took how long."""
 
     body: bytes
@@ -36,8 +35,7 @@ class Answered:
     stages: Stages
 
 
-@dataclass(frozen=True)
-class Counted:
+class Counted(Struct, frozen=True):
     """A graph that counts how often it runs."""
 
     graph: Graph

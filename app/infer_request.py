@@ -1,7 +1,8 @@
 """From the bytes of an inference request to the question in it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from app.array import Array
 from app.diagnosis import Shape
@@ -10,16 +11,14 @@ from app.infer_body import Output, OutputParameters, Parameters, decode, end_of_
 from app.infer_rows import read_inputs, read_raw
 
 
-@dataclass(frozen=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """An output that is asked for, as raw bytes or as JSON."""
 
     name: str
     binary: bool
 
 
-@dataclass(frozen=True)
-class InferRequest:
+class InferRequest(Struct, frozen=True):
     """What is asked: of rows x [n, D], NaN where missing, these outputs in this order."""
 
     id: str | None

@@ -1,11 +1,11 @@
 """From an answer's arrays to the bytes of an inference response (Open Inference Protocol, with binary tensors)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import orjson
+from msgspec import Struct
 
 from app.infer_request import Wanted
 
@@ -15,8 +15,7 @@ DATATYPES = {"f": "FP64", "b": "BOOL"}
 Arrays = Mapping[str, npt.NDArray[np.float64] | npt.NDArray[np.bool_]]
 
 
-@dataclass(frozen=True)
-class InferResponse:
+class InferResponse(Struct, frozen=True):
     """A body, and how many of its bytes are JSON where raw tensors follow: Inference-Header-Content-Length."""
 
     body: bytes

@@ -1,9 +1,10 @@
 """What the outputs of an inference take, and the outputs' arrays from what the graphs say."""
 
 from collections.abc import Callable, Set
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from app.array import Array, has_nan
 from app.engine import Encoding, Scores
@@ -18,8 +19,7 @@ Source = Literal["score", "encode", "expected"]
 Axis = Literal["sensors", "latents"]
 
 
-@dataclass(frozen=True)
-class Output:
+class Output(Struct, frozen=True):
     """What an output is made by, and its second axis, where it has one: [n] or [n, axis]."""
 
     source: Source
@@ -42,8 +42,7 @@ OUTPUTS = {
 RANKED = frozenset({"p_value", "alarm"})
 
 
-@dataclass(frozen=True)
-class Ask:
+class Ask(Struct, frozen=True):
     """What to ask a model about an inference's rows, and the outputs [n, …] by name that it makes."""
 
     graph: Graph

@@ -5,9 +5,8 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -19,8 +18,7 @@ MOST_CHILDREN = 1024
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
-@dataclass(frozen=True)
-class Stages:
+class Stages(NamedTuple):
     """Seconds that an inference spent waiting, being read, being computed and being written."""
 
     queue: float
@@ -79,11 +77,10 @@ class Metrics:
 
     def count_inference(self, model: str, version: int, rows: int, stages: Stages) -> None:
         """An inference request about so many rows was answered."""
-        spent = asdict(stages)
         self._child(self._inferences, model, version).inc(rows)
-        self._count_inference_request(model, version, "success", sum(spent.values()))
+        self._count_inference_request(model, version, "success", sum(stages))
         self._child(self._last_inference, model, version).set(time.time())
-        for stage, seconds in spent.items():
+        for stage, seconds in zip(Stages._fields, stages, strict=True):
             self._child(self._stage_seconds, model, version, stage).inc(seconds)
 
     def count_execution(self, model: str, version: int) -> None:

@@ -6,11 +6,11 @@ JSON, is a missing sensor.
 
 import math
 import re
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 import numpy as np
+from msgspec import Struct
 
 from app.array import Array
 from app.diagnosis import FLOAT32_LIMIT
@@ -35,8 +35,7 @@ _FLAT_VALUES = msgspec.json.Decoder(list[float | None])
 _NESTED_VALUES = msgspec.json.Decoder(list[list[float | None]])
 
 
-@dataclass(frozen=True)
-class Heading:
+class Heading(Struct, frozen=True):
     """What is told of a tensor before its values; `place` is where in the request, for errors."""
 
     place: str

@@ -67,12 +67,13 @@ class Graphs(nn.Module):
     prior_mean: Tensor
     prior_scale: Tensor
 
-    def __init__(self, vae: Vae, sensors: tuple[Sensor, ...]) -> None:
+    def __init__(self, vae: Vae, sensors: tuple[Sensor, ...], draws: int | None = None) -> None:
+        """`draws` [K] is even, a multiple of VECTOR and at least 2·L; without it, `draws_for` L."""
         super().__init__()
         self.vae = in_double(vae)
         self.experts = self.vae.experts
         self.latents = vae.shape.latents
-        self.draws = draws_for(self.latents)
+        self.draws = draws_for(self.latents) if draws is None else draws
         rests = np.array([sensor.constant for sensor in sensors])
         active, constant = np.flatnonzero(~rests), np.flatnonzero(rests)
         self.register_buffer("mean", torch.tensor([sensor.mean for sensor in sensors], dtype=torch.float64))

@@ -4,18 +4,19 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-from app import bundle
 from app.array import Array
-from app.bundle import Bundle
 from app.session import Graph
 
 
-def seconds_a_row(opened: Bundle, rows: Array, core: int, seconds: float) -> float:
-    """What a row costs of score.onnx, run on rows [n, D] all at once for so many seconds on one core."""
-    sensors = len(opened.manifest.sensors)
-    outputs: dict[str, list[int]] = {"score": [], "kl": [], "per_sensor": [sensors]}
-    graph = Graph(opened.path / bundle.SCORE, "cpu", {"x": [sensors]}, outputs, arena=True)
+def score_graph(file: Path, sensors: int) -> Graph:
+    """score.onnx, opened as the service opens it."""
+    return Graph(file, "cpu", {"x": [sensors]}, {"score": [], "kl": [], "per_sensor": [sensors]}, arena=True)
+
+
+def seconds_a_row(graph: Graph, rows: Array, core: int, seconds: float) -> float:
+    """What a row costs, where rows [n, D] run all at once for so many seconds on one core."""
     with pinned(core):
         graph.run(rows)
         runs, started = 0, time.perf_counter()

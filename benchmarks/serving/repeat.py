@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from app import bundle
 from benchmarks.serving.closed_loop import Closed, closed_loop
-from benchmarks.serving.graph_alone import seconds_a_row
+from benchmarks.serving.graph_alone import score_graph, seconds_a_row
 from benchmarks.serving.open_loop import Open, open_loop
 from benchmarks.serving.peers import CONNECTIONS, ROW_COUNTS, Cell, Peer, Question
 from benchmarks.serving.server import NotServed, Server, running
@@ -58,8 +59,10 @@ def repeat(plan: Plan, number: int) -> Repeat:
     """Measure everything once."""
     seen = Repeat()
     for model, subject in plan.subjects.items():
+        opened = subject.bundle
+        graph = score_graph(opened.path / bundle.SCORE, len(opened.manifest.sensors))
         for count in ROW_COUNTS:
-            cost = seconds_a_row(subject.bundle, subject.rows[count], plan.server_core, plan.seconds / 2)
+            cost = seconds_a_row(graph, subject.rows[count], plan.server_core, plan.seconds / 2)
             seen.graph[model, count] = cost
     for peer in plan.peers:
         if peer.key in plan.pythons:

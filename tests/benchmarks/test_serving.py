@@ -18,7 +18,7 @@ from benchmarks.serving import server as server_module
 from benchmarks.serving.closed_loop import Closed
 from benchmarks.serving.environment import python_for
 from benchmarks.serving.goals import goals
-from benchmarks.serving.graph_alone import seconds_a_row
+from benchmarks.serving.graph_alone import score_graph, seconds_a_row
 from benchmarks.serving.open_loop import CONNECTIONS as CONNECTIONS_KEPT
 from benchmarks.serving.open_loop import Open, open_loop, schedule
 from benchmarks.serving.peers import BARE, CONNECTIONS, NELBO, NELBO_BINARY, PEERS, ROW_COUNTS, TURBINE, Cell, Peer
@@ -235,7 +235,8 @@ def test_the_reference_bundle_is_served_and_answers(tmp_path: Path) -> None:
     assert (len(made.manifest.sensors), made.manifest.latent_size) == (8, 8)
     assert made.manifest.calibration.rows >= 1000
     subject = Subject.of(made, (1, 16))
-    assert seconds_a_row(made, subject.rows[16], core=0, seconds=0.01) > 0
+    graph = score_graph(made.path / SCORE, len(made.manifest.sensors))
+    assert seconds_a_row(graph, subject.rows[16], core=0, seconds=0.01) > 0
     (nelbo,) = (each for each in PEERS if each.key == "nelbo")
     question = nelbo.questions[0]
     places = {"models": str(tmp_path), "graph": str(made.path / SCORE)}
