@@ -1,7 +1,6 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from app.engine import Engine
 from app.infer_request import InferRequest, Wanted
