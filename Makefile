@@ -1,5 +1,6 @@
 # make serve: installs what serving needs (no torch) into .venv and serves models/ on 127.0.0.1:8000.
 # make test:  installs the rest into the same .venv and runs everything that CI runs.
+# make soak:  load, faults and restarts, which take a clock or a rate to see; on a machine that does nothing else, half an hour.
 # KServe's client pins old dependencies and is tested from an environment of its own, .venv-kserve.
 # A stamp in an environment records each installation, so that pip runs again only after pyproject.toml has changed
 # (for KServe's, this file).
@@ -8,7 +9,7 @@ PYTHONS = $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
 PIP_INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check
 KSERVE = 0.21.0
 
-.PHONY: serve test
+.PHONY: serve soak test
 
 serve: .venv/serve.installed
 	.venv/bin/nelbo serve
@@ -18,6 +19,9 @@ test: .venv/test.installed .venv-kserve/installed
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/python -m pytest --numprocesses auto --dist loadfile
+
+soak: .venv/test.installed
+	.venv/bin/python -m benchmarks.soak
 
 .venv/test.installed: .venv/serve.installed
 	$(PIP_INSTALL) --editable '.[cpu,training,dev]'

@@ -1,17 +1,21 @@
 """Around every request: its id, its line in the log, its place in the metrics, an answer to what nobody expected."""
 
+import asyncio
 import itertools
 import logging
 import re
 import secrets
 import time
 
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.drain import Drain, stopped
 from app.metrics import Metrics
-from app.refusals import refusal
+from app.refusals import refusal, refuse
 
 REQUEST_ID = b"x-request-id"
+CLOSE = (b"connection", b"close")
 _SANE_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
 
@@ -24,8 +28,9 @@ class Access:
     What was refused, or failed, has a line in the log; what was answered is counted, and has one when `log_answers`.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, log_answers: bool) -> None:
+    def __init__(self, app: ASGIApp, drain: Drain, metrics: Metrics, log_answers: bool) -> None:
         self._app = app
+        self._drain = drain
         self._metrics = metrics
         self._least_status = 0 if log_answers else 400
         self._series = secrets.token_hex(8)
@@ -45,6 +50,8 @@ class Access:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message.get("headers", ()), header]
+                if self._drain.begun:
+                    message["headers"].append(CLOSE)
             await send(message)
 
         try:
@@ -56,6 +63,12 @@ class Access:
             detail = "This is a fault of the service; its log has more."
             response = refusal(scope["path"], 500, "internal-error", detail, request_id)
             await response(scope, receive, identified)
+        except asyncio.CancelledError:
+            # The server gives up what is not done in time when it stops; nothing waits for this task any more.
+            error = stopped()
+            scope["state"]["code"] = error.code
+            if not status:
+                await refuse(Request(scope), error)(scope, receive, identified)
         self._tell(scope, request_id, status, time.perf_counter() - started)
 
     def _request_id(self, scope: Scope) -> str:
@@ -69,6 +82,6 @@ class Access:
         method = scope["method"] if scope["method"] in _METHODS else "other"
         route = getattr(scope.get("route"), "path", "unmatched")
         self._metrics.count_request(method, route, status, seconds)
-        if status >= self._least_status:
-            code = scope["state"].get("code", "-")
-            log.info("request_id=%s %s %s %d %s %.1fms", request_id, method, route, status, code, 1000 * seconds)
+        code = scope["state"].get("code")  # a stream that was cut short has one too
+        if code or status >= self._least_status:
+            log.info("request_id=%s %s %s %d %s %.1fms", request_id, method, route, status, code or "-", 1000 * seconds)

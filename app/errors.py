@@ -12,7 +12,8 @@ NelboError
     ├── RequestTimeout       bytes that did not arrive in time
     ├── InvalidContent       readable, but not a question this model can be asked
     ├── UnknownResource      no such model or version
-    └── NotEnabled           something that this service is not set up to do
+    ├── NotEnabled           something that this service is not set up to do
+    └── Unavailable          not now, though later
 """
 
 from dataclasses import dataclass
@@ -85,3 +86,7 @@ class UnknownResource(RequestError):
 
 class NotEnabled(RequestError):
     """This service is not set up to do it."""
+
+
+class Unavailable(RequestError):
+    """The service cannot answer it now; it may be asked again in a moment."""

@@ -18,10 +18,12 @@ from app import docs, routes, v2
 from app.access import Access
 from app.body import Intake
 from app.cpus import available
-from app.errors import NelboError, NotEnabled, RequestError, SettingsError
+from app.drain import Drain
+from app.errors import NelboError, RequestError, SettingsError
 from app.metrics import Metrics, shared_between_processes
 from app.one_write import OneWriteProtocol
 from app.openapi import document
+from app.pool import Pool
 from app.refusals import STATUS, refusal, refuse
 from app.repository import Repository, open_repository
 from app.scheduler import Scheduler
@@ -47,13 +49,13 @@ def create_app(settings: Settings | None = None, repository: Repository | None =
         SettingsError: no settings were given, and the environment's are wrong.
     """
     settings = settings or Settings()
-    metrics = Metrics()
-    lifespan = partial(_lifespan, settings=settings, repository=repository, metrics=metrics)
+    metrics, drain = Metrics(), Drain(settings.drain_seconds)
+    lifespan = partial(_lifespan, settings=settings, repository=repository, metrics=metrics, drain=drain)
     app = Shortcut(
         [routes.asked, v2.asked],
         title="nelbo",
         lifespan=lifespan,
-        middleware=[Middleware(Access, metrics=metrics, log_answers=settings.access_log)],
+        middleware=[Middleware(Access, drain=drain, metrics=metrics, log_answers=settings.access_log)],
         exception_handlers={RequestError: _refused, HTTPException: _http_error},
         openapi_url=None,  # ours is served by routes: it carries examples from the model
         redirect_slashes=False,  # a redirect would repeat the Host header that a client made up
@@ -94,9 +96,19 @@ def serve(settings: Settings) -> int:
         uvicorn.Server(config).run(sockets=[listener])
         return 0
     with shared_between_processes():
-        supervisor = Multiprocess(config, [listener])
+        supervisor = Workers(config, [listener])
         supervisor.run()
     return STARTUP_FAILED if any(process.exitcode == STARTUP_FAILED for process in supervisor.processes) else 0
+
+
+class Workers(Multiprocess):
+    """Several processes at one port."""
+
+    def terminate_all(self) -> None:
+        """Tell them to stop, and let go of the port: it closes with the last of them, and nobody connects in vain."""
+        super().terminate_all()
+        for listener in self.sockets:
+            listener.close()
 
 
 def _worker(settings: Settings) -> FastAPI:
@@ -116,14 +128,15 @@ def _log() -> None:
 
 @asynccontextmanager
 async def _lifespan(
-    app: FastAPI, settings: Settings, repository: Repository | None, metrics: Metrics
+    app: FastAPI, settings: Settings, repository: Repository | None, metrics: Metrics, drain: Drain
 ) -> AsyncIterator[dict[str, Service]]:
     served = repository or open_repository(settings)
-    statuses = {*STATUS.values(), 500} - {STATUS[NotEnabled]}  # a verb, and an inference, is always enabled
-    openapi = document(app.routes, version(), statuses, served, settings)
+    openapi = document(app.routes, version(), {*STATUS.values(), 500}, served, settings)
     cpus = max(1, available() // settings.workers)
-    with ThreadPoolExecutor(settings.threads or cpus, thread_name_prefix="verb") as threads, _few_collections():
-        yield {"service": Service(settings, served, metrics, Intake(settings), Scheduler(threads, cpus), openapi)}
+    threads = settings.threads or cpus
+    with ThreadPoolExecutor(threads, thread_name_prefix="verb") as executor, _few_collections(), drain.at_sigterm():
+        scheduler = Scheduler(Pool(executor, threads, settings.queue_seconds), cpus, settings.queue_seconds)
+        yield {"service": Service(settings, served, metrics, Intake(settings), scheduler, drain, openapi)}
 
 
 @contextmanager

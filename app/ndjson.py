@@ -9,7 +9,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from app.body import NDJSON
-from app.errors import BodyTooLarge, RequestError
+from app.errors import BodyTooLarge, RequestError, Unavailable
 from app.lines import Line, whole_lines
 from app.scheduler import patiently
 from app.service import Service
@@ -17,6 +17,8 @@ from app.verbs import Reply, Task, Verb, sample
 
 LINES_AT_ONCE = 256
 """Lines that are answered together."""
+ROOM_SECONDS = 0.1
+"""After which a line that there was no room for is tried again."""
 
 
 class Stream(StreamingResponse):
@@ -62,11 +64,19 @@ class Stream(StreamingResponse):
             if line.content is None:
                 most = self._service.settings.max_body_bytes
                 raise BodyTooLarge("body-too-large", f"The line is longer than {most} bytes.")
-            reply = await self._service.scheduler.answer(self._understand, line.content, patiently)
+            reply = await self._computed(line.content)
         except RequestError as error:
             return _refused(line.number, error), 0
         self._service.metrics.count_rows(self._verb, reply.rows)
         return reply.body + b"\n", reply.rows
+
+    async def _computed(self, question: bytes) -> Reply:
+        """The reply to a question once there is room for it: a stream waits where a request would be refused."""
+        while True:
+            try:
+                return await self._service.scheduler.answer(self._understand, question, patiently)
+            except Unavailable:
+                await asyncio.sleep(ROOM_SECONDS)
 
 
 def _as_question(line: bytes) -> bytes:

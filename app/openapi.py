@@ -61,7 +61,7 @@ def document(
             describe(path, operation, set(statuses) - {422})  # what is 422 at a verb is 400 there
             continue
         verb = path.rpartition("/")[2]
-        told = set(statuses) if verb in ASKED else {404, 500}
+        told = set(statuses) if verb in ASKED else {404, 500, 503} if verb == "ready" else {404, 500}
         operation["responses"] |= _problems(told if "{name}" in path else told - {404})
         if verb in ASKED:
             content = operation["requestBody"]["content"][JSON]

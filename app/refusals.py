@@ -1,5 +1,6 @@
 """Errors as they are told: `{"error": …}` below /v2, as the Open Inference Protocol has it, and problems elsewhere."""
 
+import random
 from collections.abc import Mapping
 
 import orjson
@@ -14,6 +15,7 @@ from app.errors import (
     NotEnabled,
     RequestError,
     RequestTimeout,
+    Unavailable,
     UnknownResource,
     UnsupportedMedia,
 )
@@ -27,6 +29,7 @@ STATUS: dict[type[RequestError], int] = {
     UnsupportedMedia: 415,
     InvalidContent: 422,
     NotEnabled: 503,
+    Unavailable: 503,
 }
 """The one table from error to status."""
 V2_STATUS = STATUS | {InvalidContent: 400}
@@ -38,6 +41,8 @@ HEADERS: dict[type[RequestError], dict[str, str]] = {
     UnsupportedMedia: {"Accept": "application/json, application/x-ndjson", "Accept-Encoding": "identity"},
 }
 V2_HEADERS = HEADERS | {UnsupportedMedia: {"Accept-Encoding": "gzip, deflate"}}
+RETRY_SECONDS = (1, 3)
+"""A client that may ask again is told a time between these, so that those refused together do not return together."""
 CLIENT_GONE = 499
 """Nobody reads this; it is what the log and the metrics tell (nginx's word for it)."""
 
@@ -53,7 +58,8 @@ def refuse(request: Request, error: RequestError) -> Response:
     scope["state"]["code"] = error.code
     path, request_id = scope["path"], scope["state"]["request_id"]
     statuses, headers = (V2_STATUS, V2_HEADERS) if under_v2(path) else (STATUS, HEADERS)
-    return refusal(path, statuses[kind], error.code, error.detail, request_id, error.faults, headers.get(kind))
+    told = {"Retry-After": str(random.randint(*RETRY_SECONDS))} if kind is Unavailable else headers.get(kind)
+    return refusal(path, statuses[kind], error.code, error.detail, request_id, error.faults, told)
 
 
 def farewell(request: Request) -> Response:

@@ -11,6 +11,7 @@ from starlette.requests import ClientDisconnect
 
 from app import catalogue, schemas, verbs
 from app.body import JSON, NDJSON, media_type
+from app.drain import draining
 from app.errors import RequestError
 from app.ndjson import Stream
 from app.presence import while_present
@@ -102,7 +103,9 @@ async def live() -> catalogue.Health:
 
 @router.get("/health/ready")
 async def ready(service: ServiceDep) -> catalogue.Health:
-    """Whether the models are open; no request is taken before they are."""
+    """Whether requests are to be sent here: the models are open, and the service is not about to stop."""
+    if service.drain.begun:
+        raise draining()
     return catalogue.Health(status="ready")
 
 

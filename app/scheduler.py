@@ -1,11 +1,10 @@
 """Where a request is computed: small work on the event loop, together with that of others; the rest in threads."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from concurrent.futures import Executor
 from typing import Any, TypeVar
 
-from app.lane import TURN_SECONDS, Lane
+from app.lane import FIRST_SECONDS_A_ROW, TURN_SECONDS, Lane
+from app.pool import Pace, Pool
 from app.verbs import Graph, Task
 
 SMALL_BODY = 2**16
@@ -13,6 +12,9 @@ SMALL_BODY = 2**16
 
 QUESTION_SECONDS = 0.001
 """A question that takes longer than this goes to a thread, where there is a CPU for one."""
+
+FIRST_SECONDS_A_BYTE = 1e-7
+"""What a byte of a large body is thought to cost before any was measured."""
 
 Result = TypeVar("Result")
 
@@ -25,11 +27,14 @@ async def patiently(work: Coroutine[Any, Any, Result]) -> Result:
 class Scheduler:
     """The lanes to the graphs that were asked, and the threads for everything that is not small."""
 
-    def __init__(self, threads: Executor, cpus: int) -> None:
-        """Compute in `threads` beside the event loop; of one CPU each would only take its turn."""
-        self._threads = threads
+    def __init__(self, pool: Pool, cpus: int, queue_seconds: float) -> None:
+        """Compute in `pool` beside the event loop; of one CPU each would only take its turn."""
+        self._pool = pool
         self._question_seconds = QUESTION_SECONDS if cpus > 1 else TURN_SECONDS
+        self._queue_seconds = queue_seconds
         self._lanes: dict[Graph, Lane[Any]] = {}
+        self._a_byte = Pace(FIRST_SECONDS_A_BYTE)
+        self._a_row = Pace(FIRST_SECONDS_A_ROW)
 
     async def answer(
         self,
@@ -40,24 +45,20 @@ class Scheduler:
         """The answer to a body; small questions may go through their graph with others, for the rest `wait` waits.
 
         Raises:
-            RequestError: as `understand` does.
+            RequestError: as `understand` does; Unavailable, where more waits already than may.
         """
         if len(body) > SMALL_BODY:
-            return await wait(self.run(lambda: understand(body).answer()))
+            return await wait(self._pool.run(lambda: understand(body).answer(), len(body), self._a_byte))
         task = understand(body)
         if not task.light:
-            return await wait(self.run(task.answer))
+            return await wait(self._pool.run(task.answer, len(task.x), self._a_row))
         lane = self._lane(task.graph)
         if lane.takes(len(task.x)):
             return task.finish(await lane.ask(task.x))
-        return await wait(self.run(lambda: task.finish(lane.now(task.x))))
-
-    async def run(self, work: Callable[[], Result]) -> Result:
-        """The result of `work`, from a thread; it is not begun when this is cancelled before."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        return await wait(self._pool.run(lambda: task.finish(lane.now(task.x)), len(task.x), lane.pace))
 
     def _lane(self, graph: Graph) -> Lane[Any]:
         lane = self._lanes.get(graph)
         if lane is None:
-            lane = self._lanes[graph] = Lane(graph, self._question_seconds)
+            lane = self._lanes[graph] = Lane(graph, self._question_seconds, self._queue_seconds)
         return lane

@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from app.body import Intake
+from app.drain import Drain
 from app.metrics import Metrics
 from app.model import Model
 from app.repository import VERSION_PATTERN, Repository
@@ -24,6 +25,7 @@ class Service:
     metrics: Metrics
     intake: Intake
     scheduler: Scheduler
+    drain: Drain
     openapi: bytes
     """The OpenAPI document, with examples from the default model."""
 

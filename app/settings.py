@@ -45,8 +45,12 @@ class Settings(BaseSettings):
     """Most draws, rows × `draws`, in one question with `bound`."""
     max_patterns: Positive = 64
     """Most patterns of missing sensors in one `/score`: a new one costs scoring the held-out rows again."""
+    queue_seconds: Annotated[float, Field(gt=0)] = 1.5
+    """Time that what waits to be computed may take; while it takes longer, requests are refused with 503."""
     body_seconds: Annotated[float, Field(gt=0)] = 10.0
     """Time within which a request's body must have arrived."""
+    drain_seconds: Annotated[float, Field(ge=0)] = 3.0
+    """Time for which the service, told to stop, goes on to answer with readiness off and every connection closing."""
     shutdown_seconds: Annotated[int, Field(ge=0)] = 20
     """Time that requests under way are given to finish when the service is told to stop."""
 

@@ -9,6 +9,7 @@ from starlette.requests import ClientDisconnect
 
 from app import coding, v2_catalogue
 from app.body import JSON, Intake
+from app.drain import draining
 from app.errors import InvalidContent, NotEnabled, RequestError
 from app.infer import Answered, Head, infer
 from app.infer_body import HEADER
@@ -34,9 +35,16 @@ async def server() -> v2_catalogue.V2Server:
 
 
 @router.get("/health/live", operation_id="v2_live")
+async def live() -> v2_catalogue.V2Health:
+    """Whether the service answers."""
+    return v2_catalogue.V2Health()
+
+
 @router.get("/health/ready", operation_id="v2_ready")
-async def health() -> v2_catalogue.V2Health:
-    """Whether the service lives and its models are open; no request is taken before they are."""
+async def ready(service: ServiceDep) -> v2_catalogue.V2Health:
+    """Whether requests are to be sent here: the models are open, and the service is not about to stop."""
+    if service.drain.begun:
+        raise draining()
     return v2_catalogue.V2Health()
 
 

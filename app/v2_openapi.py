@@ -28,6 +28,8 @@ def describe(path: str, operation: Schema, statuses: Iterable[int]) -> None:
             "headers": {HEADER: {"schema": LENGTH, "description": "Where raw tensors follow the JSON"}},
             "content": operation["responses"]["200"]["content"] | {BINARY: {"schema": RAW}},
         }
+    if path == "/v2/health/ready":
+        told |= {503}
     if path.endswith("/index"):
         told |= {400, 408, 413}
         operation["requestBody"] = _body(V2IndexRequest.__name__, binary=False)

@@ -1,6 +1,7 @@
 """What batching across requests promises, on a real event loop and with a real graph."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
@@ -11,8 +12,11 @@ from hypothesis import strategies as st
 
 from app.array import Array
 from app.engine import Engine, Scores
+from app.errors import Unavailable
 from app.lane import Lane
 from tests.conftest import plant_rows
+
+QUEUE_SECONDS = 60.0
 
 
 class Said(NamedTuple):
@@ -42,7 +46,7 @@ async def ask(lane: Lane[Said], value: float, rows: int = 1, turns: int = 0) -> 
 
 def run(question: Callable[[Lane[Said]], Awaitable[object]], graph: Graph) -> None:
     async def main() -> None:
-        await question(Lane(graph, 0.001))
+        await question(Lane(graph, 0.001, QUEUE_SECONDS))
 
     asyncio.run(main())
 
@@ -134,6 +138,40 @@ def test_a_turn_takes_no_more_rows_than_it_has_time_for() -> None:
     assert len(set(between)) > 3
 
 
+def test_a_question_is_refused_at_once_while_more_waits_than_may() -> None:
+    """A row is thought to cost 0.2 ms, so 50 rows take the lane's 10 ms; those that were taken are answered."""
+    graph = Graph()
+
+    async def main() -> list[Said | BaseException]:
+        lane = Lane(graph, 0.001, 0.0099)
+        asked = [asyncio.create_task(lane.ask(np.ones((5, 2)))) for _ in range(12)]
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        return [*answers, await lane.ask(np.ones((5, 2)))]
+
+    answers = asyncio.run(main())
+
+    assert [isinstance(answer, Unavailable) for answer in answers] == [False] * 10 + [True] * 2 + [False]
+    assert sum(graph.batches) == 55
+
+
+def test_a_question_that_waited_far_longer_than_it_was_to_is_given_up() -> None:
+    """The graph took longer than was thought: what is behind it is not computed, since nobody may wait for it."""
+    graph = Graph()
+
+    def slowly(x: Array) -> Said:
+        time.sleep(0.1)
+        return graph(x)
+
+    async def main() -> list[Said | BaseException]:
+        lane = Lane(slowly, 0.001, 0.03)
+        return await asyncio.gather(*[lane.ask(np.ones((60, 2))) for _ in range(3)], return_exceptions=True)
+
+    answers = asyncio.run(main())
+
+    assert [isinstance(answer, Unavailable) for answer in answers] == [False, True, True]
+    assert graph.batches == [60]
+
+
 def test_rows_that_take_long_are_not_for_the_loop() -> None:
     """What a row costs is not known yet, so that five may be too many."""
 
@@ -164,7 +202,7 @@ def test_rows_have_the_same_bits_in_any_company(plant_engine: Engine, cuts: list
     alone = plant_engine.score(x)
 
     async def main() -> list[Scores]:
-        lane = Lane(plant_engine.score, 0.001)
+        lane = Lane(plant_engine.score, 0.001, QUEUE_SECONDS)
         return list(await asyncio.gather(*[lane.ask(part) for part in np.split(x, np.cumsum(cuts)[:-1])]))
 
     parts = asyncio.run(main())

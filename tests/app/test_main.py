@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -31,7 +32,8 @@ LISTENING = re.compile(r"listening at http://127\.0\.0\.1:(\d+)")
 
 def start(models: Path, log: Path, **variables: str) -> subprocess.Popen[bytes]:
     """A service of its own, on any free port, its log in a file."""
-    environment = os.environ | {"NELBO_MODELS": str(models), "NELBO_PORT": "0", "NELBO_DEVICE": "cpu"} | variables
+    environment = os.environ | {"NELBO_MODELS": str(models), "NELBO_PORT": "0", "NELBO_DEVICE": "cpu"}
+    environment |= {"NELBO_DRAIN_SECONDS": "0"} | variables
     command = [sys.executable, "-m", "app", "serve"]
     with log.open("wb") as stream:
         return subprocess.Popen(command, cwd=ROOT, env=environment, stderr=stream)
@@ -205,6 +207,29 @@ def test_pipelined_requests_of_a_client_that_goes_away_are_no_error(port: int, l
         b"HTTP/1.1 200"
     )
     assert "Traceback" not in log.read_text()
+
+
+def test_more_than_can_be_computed_soon_is_refused(models: Path, tmp_path: Path) -> None:
+    """With 503 and when to ask again; what was taken is answered, and so is whoever comes later."""
+    process = start(models, tmp_path / "log", NELBO_QUEUE_SECONDS="0.001")
+    port = port_of(process, tmp_path / "log")
+    body = json.dumps({"rows": [[20, 1013, 5, 3]] * 50}).encode()
+    head = b"POST /score HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n"
+    request = head + b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+    try:
+        with ThreadPoolExecutor(40) as clients:
+            answers = list(clients.map(lambda _: exchange(port, request), range(400)))
+        later = exchange(port, request)
+    finally:
+        process.terminate()
+        process.wait(30)
+
+    refused = [answer for answer in answers if answer.startswith(b"HTTP/1.1 503")]
+    assert refused
+    assert len(answers) == len(refused) + sum(answer.startswith(b"HTTP/1.1 200") for answer in answers)
+    assert len(refused) < len(answers)
+    assert all(re.search(rb"\r\nretry-after: [1-3]\r\n", answer) and b'"overloaded"' in answer for answer in refused)
+    assert later.startswith(b"HTTP/1.1 200")
 
 
 def test_the_log_tells_what_is_served(port: int, log: Path) -> None:

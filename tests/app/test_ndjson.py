@@ -89,6 +89,16 @@ def test_limits_hold_for_each_line(narrow: TestClient) -> None:
     assert last == {"rows": 61, "errors": 2}
 
 
+def test_a_stream_waits_where_a_request_would_be_refused(settings: Settings) -> None:
+    """Its lines are asked together, and there is room for some of them at a time: each is answered all the same."""
+    narrow = settings.model_copy(update={"queue_seconds": 0.002})
+    with TestClient(create_app(narrow)) as client:
+        *answers, last = ask(client, "/score", *[json.dumps({"rows": [USUAL] * 4})] * 100)
+
+    assert {answer["score"][0] for answer in answers} == {answers[0]["score"][0]}
+    assert last == {"rows": 400, "errors": 0}
+
+
 def test_nothing_is_asked_and_nothing_answered(client: TestClient) -> None:
     """An empty stream is no error."""
     assert ask(client, "/score", "", "  ") == [{"rows": 0, "errors": 0}]

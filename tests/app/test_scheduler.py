@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 
 from app.array import Array
+from app.pool import Pool
 from app.scheduler import Scheduler, patiently
 from app.verbs import Task
+
+QUEUE_SECONDS = 60.0
 
 
 class Where(NamedTuple):
@@ -30,6 +33,7 @@ def test_a_thread_computes_what_takes_long_where_there_is_a_cpu_for_it(rows: int
     async def main() -> float:
         with ThreadPoolExecutor(1) as threads:
             task = Task(graph, np.ones((rows, 2)), lambda where: float(where.thread[0]), light=True)
-            return await Scheduler(threads, cpus).answer(lambda body: task, b"", patiently)
+            scheduler = Scheduler(Pool(threads, 1, QUEUE_SECONDS), cpus, QUEUE_SECONDS)
+            return await scheduler.answer(lambda body: task, b"", patiently)
 
     assert (asyncio.run(main()) == threading.get_ident()) is on_loop

@@ -1,0 +1,58 @@
+"""From being told to stop to stopping: the service goes on for a while, and tells its clients to go elsewhere."""
+
+import asyncio
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from app.errors import Unavailable
+
+
+class Drain:
+    """Whether a service is about to stop.
+
+    While it is, it answers as ever, but readiness is off, so that a balancer sends nobody any more, and every answer
+    closes its connection, so that no client begins a request on one that is about to be closed.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        """Stop so many seconds after SIGTERM."""
+        self._seconds = seconds
+        self.begun = False
+
+    @contextmanager
+    def at_sigterm(self) -> Iterator[None]:
+        """On the loop that is running, put this before whatever SIGTERM does; only the main thread hears signals.
+
+        A second SIGTERM stops at once, as Ctrl-C does.
+        """
+        stop = signal.getsignal(signal.SIGTERM)
+        if not callable(stop) or threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        loop, then = asyncio.get_running_loop(), stop
+
+        def begin(number: int, frame: FrameType | None) -> None:
+            if self.begun or not self._seconds:
+                then(number, frame)
+                return
+            self.begun = True
+            loop.call_soon_threadsafe(loop.call_later, self._seconds, then, number, None)
+
+        signal.signal(signal.SIGTERM, begin)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, stop)
+
+
+def draining() -> Unavailable:
+    """Why a service that is about to stop is not ready."""
+    return Unavailable("draining", "The service is about to stop, and is not to be sent anything any more.")
+
+
+def stopped() -> Unavailable:
+    """Why a request has no answer that was not done when the service stopped."""
+    return Unavailable("stopped", "The service stopped before this was answered.")
