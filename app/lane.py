@@ -8,7 +8,7 @@ What holds, and what the tests ask of it:
 - Every question is answered once: with what the graph says of its own rows, which is the same bits as if they had been
   asked about alone, or with the error that its own rows make.
 - A question whose asker is gone is left out, and nobody else notices.
-- What waits can be computed in `queue_seconds`; whoever comes when more does is refused at once, and nobody waits long.
+- Nobody waits far longer than the backlog, which tells what waits for the event loop in all lanes, had room for.
 - The event loop is held up for `TURN_SECONDS` or for one question at a time; then it turns, and the rest waits.
 """
 
@@ -21,7 +21,8 @@ from typing import Generic, NamedTuple, Protocol, Self, TypeVar
 import numpy as np
 
 from app.array import Array
-from app.pool import LATE, Pace, overloaded
+from app.backlog import Backlog, overloaded
+from app.pool import Pace
 from app.session import BATCH
 
 
@@ -45,24 +46,24 @@ FIRST_SECONDS_A_ROW = 2e-4
 class _Question(NamedTuple, Generic[Answer]):
     x: Array
     answer: asyncio.Future[Answer]
-    asked: float
-    """When, by `perf_counter`."""
+    seconds: float
+    """What it was thought to take, when it came."""
+    late: float
+    """When it is given up, by `perf_counter`."""
 
 
 class Lane(Generic[Answer]):
     """The way to one graph, on the event loop that is running."""
 
-    def __init__(self, graph: Callable[[Array], Answer], question_seconds: float, queue_seconds: float) -> None:
+    def __init__(self, graph: Callable[[Array], Answer], question_seconds: float, backlog: Backlog) -> None:
         """A question that takes longer than `question_seconds` is not for the event loop."""
         self._graph = graph
         self._question_seconds = question_seconds
-        self._queue_seconds = queue_seconds
+        self._backlog = backlog
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[_Question[Answer]] = deque()
         self.pace = Pace(FIRST_SECONDS_A_ROW)
         """Of what is too much for the loop."""
-        self._rows = 0
-        """Those of the questions that wait."""
         self._seconds_a_row = FIRST_SECONDS_A_ROW
         self._asked = 0
         """Questions since the last turn."""
@@ -85,21 +86,20 @@ class Lane(Generic[Answer]):
         """What the graph says of rows x [n, …], soon.
 
         Raises:
-            Unavailable: `overloaded`.
+            Unavailable: `overloaded`, where it has waited far longer than it was to.
         """
         self._asked += 1
         if self._alone:
             self._alone = False
             self._loop.call_soon(self._turned)
             return self.now(x)
-        if self._rows * self._seconds_a_row > self._queue_seconds:
-            raise overloaded()
         answer: asyncio.Future[Answer] = self._loop.create_future()
         if not self._waiting:
             # Requests that are readable in this turn of the loop are read by tasks that run in the next one.
             self._loop.call_soon(self._loop.call_soon, self._go)
-        self._waiting.append(_Question(x, answer, perf_counter()))
-        self._rows += len(x)
+        seconds = len(x) * self._seconds_a_row
+        self._waiting.append(_Question(x, answer, seconds, perf_counter() + self._backlog.patience))
+        self._backlog.add(seconds)
         return await answer
 
     def _turned(self) -> None:
@@ -112,13 +112,13 @@ class Lane(Generic[Answer]):
         together: list[_Question[Answer]] = []
         rows = 0
         most = min(BATCH, TURN_SECONDS / self._seconds_a_row)
-        late = perf_counter() - LATE * self._queue_seconds
+        now = perf_counter()
         while self._waiting and (not together or rows + len(self._waiting[0].x) <= most):
             question = self._waiting.popleft()
-            self._rows -= len(question.x)
+            self._backlog.remove(question.seconds)
             if question.answer.done():
                 continue
-            if question.asked < late:
+            if question.late < now:
                 question.answer.set_exception(overloaded())
             else:
                 together.append(question)

@@ -16,6 +16,7 @@ from uvicorn.supervisors.multiprocess import Multiprocess
 
 from app import docs, routes, v2
 from app.access import Access
+from app.backlog import Backlog
 from app.body import Intake
 from app.cpus import available
 from app.drain import Drain
@@ -135,7 +136,8 @@ async def _lifespan(
     cpus = max(1, available() // settings.workers)
     threads = settings.threads or cpus
     with ThreadPoolExecutor(threads, thread_name_prefix="verb") as executor, _few_collections(), drain.at_sigterm():
-        scheduler = Scheduler(Pool(executor, threads, settings.queue_seconds), cpus, settings.queue_seconds)
+        pool = Pool(executor, Backlog(settings.queue_seconds, threads))
+        scheduler = Scheduler(pool, cpus, Backlog(settings.queue_seconds))
         yield {"service": Service(settings, served, metrics, Intake(settings), scheduler, drain, openapi)}
 
 

@@ -3,12 +3,16 @@
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
+from app.backlog import Backlog
 from app.lane import FIRST_SECONDS_A_ROW, TURN_SECONDS, Lane
 from app.pool import Pace, Pool
 from app.verbs import Graph, Task
 
 SMALL_BODY = 2**16
 """Bytes that are read on the event loop at most; reading more would hold it up."""
+
+TINY_BODY = 2**12
+"""Bytes of which reading costs so little that it does not matter whether there will be room for what they ask."""
 
 QUESTION_SECONDS = 0.001
 """A question that takes longer than this goes to a thread, where there is a CPU for one."""
@@ -27,11 +31,11 @@ async def patiently(work: Coroutine[Any, Any, Result]) -> Result:
 class Scheduler:
     """The lanes to the graphs that were asked, and the threads for everything that is not small."""
 
-    def __init__(self, pool: Pool, cpus: int, queue_seconds: float) -> None:
-        """Compute in `pool` beside the event loop; of one CPU each would only take its turn."""
+    def __init__(self, pool: Pool, cpus: int, backlog: Backlog) -> None:
+        """Compute in `pool` beside the event loop, whose is the backlog; of one CPU each would only take its turn."""
         self._pool = pool
+        self._backlog = backlog
         self._question_seconds = QUESTION_SECONDS if cpus > 1 else TURN_SECONDS
-        self._queue_seconds = queue_seconds
         self._lanes: dict[Graph, Lane[Any]] = {}
         self._a_byte = Pace(FIRST_SECONDS_A_BYTE)
         self._a_row = Pace(FIRST_SECONDS_A_ROW)
@@ -47,6 +51,10 @@ class Scheduler:
         Raises:
             RequestError: as `understand` does; Unavailable, where more waits already than may.
         """
+        # Refusing must cost far less than answering, so that what is read is what there is room for.
+        self._backlog.require_room()
+        if len(body) > TINY_BODY:
+            self._pool.require_room()
         if len(body) > SMALL_BODY:
             return await wait(self._pool.run(lambda: understand(body).answer(), len(body), self._a_byte))
         task = understand(body)
@@ -60,5 +68,5 @@ class Scheduler:
     def _lane(self, graph: Graph) -> Lane[Any]:
         lane = self._lanes.get(graph)
         if lane is None:
-            lane = self._lanes[graph] = Lane(graph, self._question_seconds, self._queue_seconds)
+            lane = self._lanes[graph] = Lane(graph, self._question_seconds, self._backlog)
         return lane

@@ -11,12 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.array import Array
+from app.backlog import Backlog
 from app.engine import Engine, Scores
 from app.errors import Unavailable
 from app.lane import Lane
 from tests.conftest import plant_rows
-
-QUEUE_SECONDS = 60.0
 
 
 class Said(NamedTuple):
@@ -46,7 +45,7 @@ async def ask(lane: Lane[Said], value: float, rows: int = 1, turns: int = 0) -> 
 
 def run(question: Callable[[Lane[Said]], Awaitable[object]], graph: Graph) -> None:
     async def main() -> None:
-        await question(Lane(graph, 0.001, QUEUE_SECONDS))
+        await question(Lane(graph, 0.001, Backlog(60)))
 
     asyncio.run(main())
 
@@ -138,22 +137,6 @@ def test_a_turn_takes_no_more_rows_than_it_has_time_for() -> None:
     assert len(set(between)) > 3
 
 
-def test_a_question_is_refused_at_once_while_more_waits_than_may() -> None:
-    """A row is thought to cost 0.2 ms, so 50 rows take the lane's 10 ms; those that were taken are answered."""
-    graph = Graph()
-
-    async def main() -> list[Said | BaseException]:
-        lane = Lane(graph, 0.001, 0.0099)
-        asked = [asyncio.create_task(lane.ask(np.ones((5, 2)))) for _ in range(12)]
-        answers = await asyncio.gather(*asked, return_exceptions=True)
-        return [*answers, await lane.ask(np.ones((5, 2)))]
-
-    answers = asyncio.run(main())
-
-    assert [isinstance(answer, Unavailable) for answer in answers] == [False] * 10 + [True] * 2 + [False]
-    assert sum(graph.batches) == 55
-
-
 def test_a_question_that_waited_far_longer_than_it_was_to_is_given_up() -> None:
     """The graph took longer than was thought: what is behind it is not computed, since nobody may wait for it."""
     graph = Graph()
@@ -163,7 +146,7 @@ def test_a_question_that_waited_far_longer_than_it_was_to_is_given_up() -> None:
         return graph(x)
 
     async def main() -> list[Said | BaseException]:
-        lane = Lane(slowly, 0.001, 0.03)
+        lane = Lane(slowly, 0.001, Backlog(0.01))
         return await asyncio.gather(*[lane.ask(np.ones((60, 2))) for _ in range(3)], return_exceptions=True)
 
     answers = asyncio.run(main())
@@ -202,7 +185,7 @@ def test_rows_have_the_same_bits_in_any_company(plant_engine: Engine, cuts: list
     alone = plant_engine.score(x)
 
     async def main() -> list[Scores]:
-        lane = Lane(plant_engine.score, 0.001, QUEUE_SECONDS)
+        lane = Lane(plant_engine.score, 0.001, Backlog(60))
         return list(await asyncio.gather(*[lane.ask(part) for part in np.split(x, np.cumsum(cuts)[:-1])]))
 
     parts = asyncio.run(main())

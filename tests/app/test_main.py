@@ -69,7 +69,7 @@ def port(served: subprocess.Popen[bytes], log: Path) -> int:
     return port_of(served, log)
 
 
-def exchange(port: int, *parts: bytes, seconds: float = 10) -> bytes:
+def exchange(port: int, *parts: bytes, seconds: float = 60) -> bytes:
     """What a server says to these bytes, until it closes the connection or falls silent."""
     with socket.create_connection(("127.0.0.1", port), timeout=seconds) as connection:
         for part in parts:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.backlog import Backlog
 from app.errors import Unavailable
 from app.pool import LEARNT, Pace, Pool
 
@@ -18,7 +19,7 @@ MOST_SECONDS = 1.0
 def run(question: Callable[[Pool], Awaitable[None]], threads: int = 1) -> None:
     async def main() -> None:
         with ThreadPoolExecutor(threads) as executor:
-            await question(Pool(executor, threads, MOST_SECONDS))
+            await question(Pool(executor, Backlog(MOST_SECONDS, threads)))
 
     asyncio.run(main())
 
@@ -87,15 +88,16 @@ def test_work_whose_asker_is_gone_is_not_begun_and_counts_no_more() -> None:
 def test_work_that_waited_far_longer_than_it_was_to_is_given_up() -> None:
     """What was before it took longer than was thought; nobody may wait for it any more."""
 
-    async def question(pool: Pool) -> None:
-        pool = Pool(pool._executor, 1, 0.01)
-        first = await begin(pool, lambda: threading.Event().wait(0.2), 0)
-        late = await begin(pool, lambda: "computed", 0)
-        await first
-        with pytest.raises(Unavailable):
-            await late
+    async def main() -> None:
+        with ThreadPoolExecutor(1) as executor:
+            pool = Pool(executor, Backlog(0.01))
+            first = await begin(pool, lambda: threading.Event().wait(0.2), 0)
+            late = await begin(pool, lambda: "computed", 0)
+            await first
+            with pytest.raises(Unavailable):
+                await late
 
-    run(question)
+    asyncio.run(main())
 
 
 def test_an_error_of_the_work_is_its_askers() -> None:
@@ -112,19 +114,25 @@ def test_an_error_of_the_work_is_its_askers() -> None:
 @settings(deadline=None, max_examples=30)
 @given(st.lists(st.tuples(st.floats(0, 2), st.sampled_from(["done", "gone", "failed"])), max_size=30))
 def test_nothing_is_left_of_work_that_is_over(pieces: list[tuple[float, str]]) -> None:
-    """Whatever became of it: the next one is taken."""
+    """Whatever became of it: as long as before is what the next one may wait."""
 
-    async def question(pool: Pool) -> None:
-        for seconds, end in pieces:
-            task = await begin(pool, (lambda: 1 / 0) if end == "failed" else (lambda: 1), seconds)
-            if end == "gone":
-                task.cancel()
-            await asyncio.wait([task])
-            if not task.cancelled():
-                assert isinstance(task.exception(), ZeroDivisionError | None)
-        assert (pool._pieces, pool._seconds) == (0, 0.0)
+    async def main() -> None:
+        with ThreadPoolExecutor(1) as executor:
+            backlog = Backlog(MOST_SECONDS)
+            pool = Pool(executor, backlog)
+            before = backlog.patience
+            for seconds, end in pieces:
+                task = await begin(pool, (lambda: 1 / 0) if end == "failed" else (lambda: 1), seconds)
+                if end == "gone":
+                    task.cancel()
+                await asyncio.wait([task])
+                if not task.cancelled():
+                    assert isinstance(task.exception(), ZeroDivisionError | None)
+            await pool.run(lambda: 1, 1, of(0))
+            await asyncio.sleep(0)
+            assert backlog.patience == before
 
-    run(question)
+    asyncio.run(main())
 
 
 def test_a_pace_follows_what_is_seen() -> None:

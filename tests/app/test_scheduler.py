@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from app.array import Array
+from app.backlog import Backlog
+from app.errors import Unavailable
 from app.pool import Pool
-from app.scheduler import Scheduler, patiently
+from app.scheduler import TINY_BODY, Scheduler, patiently
 from app.verbs import Task
-
-QUEUE_SECONDS = 60.0
 
 
 class Where(NamedTuple):
@@ -33,7 +33,34 @@ def test_a_thread_computes_what_takes_long_where_there_is_a_cpu_for_it(rows: int
     async def main() -> float:
         with ThreadPoolExecutor(1) as threads:
             task = Task(graph, np.ones((rows, 2)), lambda where: float(where.thread[0]), light=True)
-            scheduler = Scheduler(Pool(threads, 1, QUEUE_SECONDS), cpus, QUEUE_SECONDS)
+            scheduler = Scheduler(Pool(threads, Backlog(60)), cpus, Backlog(60))
             return await scheduler.answer(lambda body: task, b"", patiently)
 
     assert (asyncio.run(main()) == threading.get_ident()) is on_loop
+
+
+def test_what_there_is_no_room_for_is_refused_before_it_is_read() -> None:
+    """But for what is so small that it may be for the event loop, where there is room."""
+    read: list[int] = []
+
+    def understand(body: bytes) -> Task[int]:
+        read.append(len(body))
+        return Task(graph, np.ones((1, 2)), lambda where: len(where.thread), light=True)
+
+    async def main() -> None:
+        with ThreadPoolExecutor(1) as threads:
+            of_threads, of_loop = Backlog(1), Backlog(1)
+            scheduler = Scheduler(Pool(threads, of_threads), 2, of_loop)
+            for _ in range(2):
+                of_threads.add(2)
+            with pytest.raises(Unavailable):
+                await scheduler.answer(understand, b" " * (TINY_BODY + 1), patiently)
+            assert await scheduler.answer(understand, b" " * TINY_BODY, patiently) == 1
+            for _ in range(2):
+                of_loop.add(2)
+            with pytest.raises(Unavailable):
+                await scheduler.answer(understand, b"", patiently)
+
+    asyncio.run(main())
+
+    assert read == [TINY_BODY]

@@ -1,0 +1,50 @@
+"""How much waits to be computed, and how much may."""
+
+from app.errors import Unavailable
+
+LATE = 2
+"""Work is given up when it has waited so many times longer than it was to wait at most."""
+
+
+class Backlog:
+    """Work that waits for one thread or several, or that they are at; touched on the event loop only.
+
+    By Little's law (1961) work waits for as long as what is before it takes. Nothing is refused while each thread has
+    no more than the work it is at and the next: somebody who asks for what takes long, and nobody else, is answered.
+    """
+
+    def __init__(self, most_seconds: float, threads: int = 1) -> None:
+        """Of so many threads, of which each may have work for `most_seconds`."""
+        self._most_seconds = most_seconds
+        self._threads = threads
+        self._pieces = 0
+        self._seconds = 0.0
+
+    def require_room(self) -> None:
+        """Refuse what comes while there is too much.
+
+        Raises:
+            Unavailable: `overloaded`.
+        """
+        if self._seconds > self._most_seconds * self._threads and self._pieces >= 2 * self._threads:
+            raise overloaded()
+
+    @property
+    def patience(self) -> float:
+        """For how many seconds work that comes now may wait before it is given up."""
+        return LATE * max(self._most_seconds, self._seconds / self._threads)
+
+    def add(self, seconds: float) -> None:
+        """Work that is thought to take so long."""
+        self._pieces += 1
+        self._seconds += seconds
+
+    def remove(self, seconds: float) -> None:
+        """What was added with so many seconds is done, or given up."""
+        self._pieces -= 1
+        self._seconds = self._seconds - seconds if self._pieces else 0.0
+
+
+def overloaded() -> Unavailable:
+    """More waits than may."""
+    return Unavailable("overloaded", "More is waiting to be computed than the service takes on; try again soon.")
