@@ -18,9 +18,16 @@ from pathlib import Path
 from benchmarks.fitting import machine
 from benchmarks.serving import bundle
 from benchmarks.soak.finding import Finding
+from benchmarks.soak.memory import memory
+from benchmarks.soak.overload import overload
 from benchmarks.soak.place import ROOT, Place
+from benchmarks.soak.shutdown import shutdown
 
-CHECKS: dict[str, Callable[[Place], Iterator[Finding]]] = {}
+CHECKS: dict[str, Callable[[Place], Iterator[Finding]]] = {
+    "overload": overload,
+    "shutdown": shutdown,
+    "memory": memory,
+}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -66,15 +66,15 @@ class Place:
     """Servers run on it; the load has the others."""
 
     @contextmanager
-    def serve(self, **environment: str) -> Iterator[Served]:
-        """nelbo on the place's core, with these settings; the reference model answers at the root.
+    def serve(self, module: str = "app", **environment: str) -> Iterator[Served]:
+        """`module serve` on the place's core, with these settings; the reference model answers at the root.
 
         Raises:
             NotStarted: it does not listen.
         """
         log = self.folder / f"server-{time.monotonic_ns()}.log"
         settings = {"NELBO_MODELS": str(self.models), "NELBO_MODEL": "reference", "NELBO_PORT": "0"}
-        command = ["taskset", "--cpu-list", str(self.core), sys.executable, "-m", "app", "serve"]
+        command = ["taskset", "--cpu-list", str(self.core), sys.executable, "-m", module, "serve"]
         with log.open("wb") as output:
             process = subprocess.Popen(
                 command,
