@@ -63,7 +63,7 @@ class Client:
             self._idle.pop()[1].close()
 
     async def _exchange(self, request: bytes) -> tuple[int, bool]:
-        reader, writer = self._idle.pop() if self._idle else await asyncio.open_connection("127.0.0.1", self._port)
+        reader, writer = await self._connection()
         kept = False
         try:
             writer.write(request)
@@ -76,6 +76,15 @@ class Client:
             else:
                 writer.close()
         return int(head.split(maxsplit=2)[1]), not kept
+
+    async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """One that is idle and that the server has not closed, or a new one."""
+        while self._idle:
+            reader, writer = self._idle.pop()
+            if not reader.at_eof():
+                return reader, writer
+            writer.close()
+        return await asyncio.open_connection("127.0.0.1", self._port)
 
 
 def message(post: Post) -> bytes:
