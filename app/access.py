@@ -10,6 +10,7 @@ import time
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app import browsers
 from app.drain import Drain, stopped
 from app.metrics import Metrics
 from app.refusals import refusal, refuse
@@ -28,9 +29,11 @@ class Access:
     What was refused, or failed, has a line in the log; what was answered is counted, and has one when `log_answers`.
     """
 
-    def __init__(self, app: ASGIApp, drain: Drain, metrics: Metrics, log_answers: bool) -> None:
+    def __init__(self, app: ASGIApp, drain: Drain, metrics: Metrics, log_answers: bool, tls: bool) -> None:
         self._app = app
         self._drain = drain
+        self._on_pages = browsers.headers(tls, page=True)
+        self._on_others = browsers.headers(tls, page=False)
         self._metrics = metrics
         self._least_status = 0 if log_answers else 400
         self._series = secrets.token_hex(8)
@@ -43,13 +46,14 @@ class Access:
         request_id = self._request_id(scope)
         scope.setdefault("state", {})["request_id"] = request_id
         header = (REQUEST_ID, request_id.encode())
+        constant = self._on_others if scope["method"] == "POST" else self._on_pages
         started, status = time.perf_counter(), 0
 
         async def identified(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), header]
+                message["headers"] = [*message.get("headers", ()), header, *constant]
                 if self._drain.begun:
                     message["headers"].append(CLOSE)
             await send(message)
@@ -84,4 +88,6 @@ class Access:
         self._metrics.count_request(method, route, status, seconds)
         code = scope["state"].get("code")  # a stream that was cut short has one too
         if code or status >= self._least_status:
-            log.info("request_id=%s %s %s %d %s %.1fms", request_id, method, route, status, code or "-", 1000 * seconds)
+            key = getattr(scope["state"].get("key"), "name", "-")
+            line = "request_id=%s %s %s %d %s %.1fms key=%s"
+            log.info(line, request_id, method, route, status, code or "-", 1000 * seconds, key)

@@ -19,18 +19,20 @@ def test_everything_the_page_asks_for_is_served_here(client: TestClient) -> None
     page = client.get("/docs").text
     asked = {first or second for first, second in ADDRESS.findall(page)} - {"data:,"}
 
-    assert asked == {"docs/swagger-ui.css", "docs/swagger-ui-bundle.js", "openapi.json"}
+    asked |= {first or second for first, second in ADDRESS.findall(client.get("/docs/docs.js").text)}
+    assert asked == {"docs/swagger-ui.css", "docs/swagger-ui-bundle.js", "docs/docs.js", "openapi.json"}
     media = {path: client.get(f"/{path}").headers["content-type"].partition(";")[0] for path in asked}
     assert media == {
         "docs/swagger-ui.css": "text/css",
         "docs/swagger-ui-bundle.js": "text/javascript",
+        "docs/docs.js": "text/javascript",
         "openapi.json": "application/json",
     }
 
 
 def test_the_page_asks_no_validator(client: TestClient) -> None:
     """Swagger UI would otherwise send the document's address to a server of its makers."""
-    assert "validatorUrl: null" in client.get("/docs").text
+    assert "validatorUrl: null" in client.get("/docs/docs.js").text
 
 
 def test_no_asset_points_to_a_source_map(client: TestClient) -> None:

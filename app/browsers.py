@@ -1,0 +1,26 @@
+"""What answers say to browsers, and to caches on the way, in headers that never change.
+
+Programs do not need them: they keep a page of somebody else's from making use of an answer, and readings off disks.
+There is nothing about other origins (CORS), so that browsers let no page of another origin read an answer.
+"""
+
+Headers = tuple[tuple[bytes, bytes], ...]
+
+ON_EVERY_ANSWER: Headers = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
+"""Each costs a request half a microsecond, so that these are all."""
+ON_PAGES: Headers = (
+    (
+        b"content-security-policy",
+        b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+        b"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    (b"referrer-policy", b"no-referrer"),
+)
+"""On what a browser may show as a page; what `/docs` needs is all that is allowed."""
+OVER_TLS: Headers = ((b"strict-transport-security", b"max-age=31536000"),)
+"""A browser that was here asks without TLS no more, for a year."""
+
+
+def headers(tls: bool, page: bool) -> Headers:
+    """What an answer says, over TLS or not; `page` is whether a browser may show it as one."""
+    return ON_EVERY_ANSWER + (ON_PAGES if page else ()) + (OVER_TLS if tls else ())
