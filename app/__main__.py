@@ -1,4 +1,4 @@
-"""The command line: nelbo serve, nelbo score, nelbo inspect."""
+"""The command line: nelbo serve, nelbo score, nelbo inspect, nelbo key."""
 
 import argparse
 import os
@@ -11,6 +11,7 @@ from app.columns import Wanted
 from app.errors import NelboError, SettingsError
 from app.hold import Hold
 from app.inspection import describe
+from app.keys import SCOPES, new_key
 from app.processes import Opening
 from app.repository import open_model, open_repository
 from app.scoring import Job, Workers, score_file
@@ -66,6 +67,13 @@ def _inspect(options: argparse.Namespace) -> int:
     return 0
 
 
+def _key(options: argparse.Namespace) -> int:
+    secret, key = new_key(options.name, options.scope)
+    print(secret, flush=True)
+    print(key.line(), file=sys.stderr)
+    return 0
+
+
 def _settings(options: argparse.Namespace, *names: str) -> Settings:
     return Settings(**{name: getattr(options, name) for name in names if getattr(options, name) is not None})
 
@@ -90,6 +98,11 @@ def _parser() -> argparse.ArgumentParser:
     inspect.add_argument("bundle", type=Path, metavar="BUNDLE", help="a folder <models>/<name>/<version>")
     _add_device(inspect)
     inspect.set_defaults(run=_inspect)
+    key = commands.add_parser("key", help="make an API key", description=_KEY)
+    key.add_argument("name", metavar="NAME", help="whose it is; it stands in the log")
+    scopes = ", ".join(SCOPES)
+    key.add_argument("--scope", default="infer", metavar="SCOPE[,SCOPE]", help=f"of {scopes} (default infer)")
+    key.set_defaults(run=_key)
     return parser
 
 
@@ -100,6 +113,10 @@ _SCORE = (
 _INSPECT = (
     "Verifies a bundle's hashes, signatures and probe, and shows its manifest and its training's report; exits with 1 "
     "when it must not be served."
+)
+_KEY = (
+    "Makes an API key. The key goes to stdout and is kept nowhere: it is for who asks. The line for the service goes "
+    "to stderr: `nelbo key NAME 2>> FILE` adds it to the file that NELBO_KEYS_FILE names."
 )
 
 

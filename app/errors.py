@@ -6,6 +6,8 @@ NelboError
 ├── BundleError              a bundle that must not be served
 ├── TableError               a file that cannot be read as a table of sensor readings
 └── RequestError             something a client sent
+    ├── Unauthenticated      from nobody that is known here
+    ├── Forbidden            from somebody who may not ask this
     ├── MalformedBody        not readable as the format it says it is
     ├── UnsupportedMedia     a media type or coding that is not read
     ├── BodyTooLarge         more bytes than the limit
@@ -58,6 +60,14 @@ class RequestError(NelboError):
         self.code = code
         self.detail = detail
         self.faults = faults[:10]
+
+
+class Unauthenticated(RequestError):
+    """The request has no key, or one that is not known here."""
+
+
+class Forbidden(RequestError):
+    """The request's key lacks the scope for what it asks."""
 
 
 class MalformedBody(RequestError):

@@ -16,11 +16,13 @@ from uvicorn.supervisors.multiprocess import Multiprocess
 
 from app import docs, routes, v2
 from app.access import Access
+from app.authentication import Authentication, open_paths
 from app.backlog import Backlog
 from app.body import Intake
 from app.cpus import available
 from app.drain import Drain
-from app.errors import NelboError, RequestError, SettingsError
+from app.errors import Forbidden, NelboError, RequestError, SettingsError, Unauthenticated
+from app.keyring import Keyring
 from app.metrics import Metrics, shared_between_processes
 from app.one_write import OneWriteProtocol
 from app.openapi import document
@@ -31,6 +33,7 @@ from app.scheduler import Scheduler
 from app.service import Service, version
 from app.settings import Settings
 from app.shortcut import Shortcut
+from app.tls import Tls
 
 HTTP_PROBLEMS: dict[int, tuple[str, str]] = {
     404: ("not-found", "There is nothing at this address; /docs shows what there is."),
@@ -47,7 +50,7 @@ def create_app(settings: Settings | None = None, repository: Repository | None =
     """The application; without `repository` it opens the one that the settings name when it starts.
 
     Raises:
-        SettingsError: no settings were given, and the environment's are wrong.
+        SettingsError: no settings were given, and the environment's are wrong; or keys are set that cannot be read.
     """
     settings = settings or Settings()
     metrics, drain = Metrics(), Drain(settings.drain_seconds)
@@ -56,7 +59,7 @@ def create_app(settings: Settings | None = None, repository: Repository | None =
         [routes.asked, v2.asked],
         title="nelbo",
         lifespan=lifespan,
-        middleware=[Middleware(Access, drain=drain, metrics=metrics, log_answers=settings.access_log)],
+        middleware=_layers(settings, drain, metrics),
         exception_handlers={RequestError: _refused, HTTPException: _http_error},
         openapi_url=None,  # ours is served by routes: it carries examples from the model
         redirect_slashes=False,  # a redirect would repeat the Host header that a client made up
@@ -73,6 +76,8 @@ def serve(settings: Settings) -> int:
     _log()
     several = settings.workers > 1
     try:
+        if tls := Tls.of(settings):
+            tls.context()  # fails here, in one line
         app = partial(_worker, settings) if several else create_app(settings, open_repository(settings))
         listener = _listen(settings)
     except NelboError as error:
@@ -90,9 +95,13 @@ def serve(settings: Settings) -> int:
         server_header=False,
         proxy_headers=False,  # nothing here depends on what they would change
         timeout_graceful_shutdown=settings.shutdown_seconds,
+        ssl_context_factory=tls.context if tls else None,
     )
     host, port = listener.getsockname()[:2]
-    logger.info("listening at http://%s:%d", f"[{host}]" if ":" in host else host, port)
+    scheme = "https" if tls else "http"
+    logger.info("listening at %s://%s:%d", scheme, f"[{host}]" if ":" in host else host, port)
+    if not settings.keys_are_set:
+        logger.info("no keys are set: whoever reaches this address may ask")
     if not several:
         uvicorn.Server(config).run(sockets=[listener])
         return 0
@@ -110,6 +119,15 @@ class Workers(Multiprocess):
         super().terminate_all()
         for listener in self.sockets:
             listener.close()
+
+
+def _layers(settings: Settings, drain: Drain, metrics: Metrics) -> list[Middleware]:
+    """What is around every answer, the outermost first."""
+    tls = settings.tls_certificate is not None
+    layers = [Middleware(Access, drain=drain, metrics=metrics, log_answers=settings.access_log, tls=tls)]
+    if settings.keys_are_set:
+        layers.append(Middleware(Authentication, keyring=Keyring(settings), open_paths=open_paths(settings)))
+    return layers
 
 
 def _worker(settings: Settings) -> FastAPI:
@@ -132,7 +150,8 @@ async def _lifespan(
     app: FastAPI, settings: Settings, repository: Repository | None, metrics: Metrics, drain: Drain
 ) -> AsyncIterator[dict[str, Service]]:
     served = repository or open_repository(settings)
-    openapi = document(app.routes, version(), {*STATUS.values(), 500}, served, settings)
+    statuses = {STATUS[kind] for kind in STATUS.keys() - {Unauthenticated, Forbidden}} | {500}
+    openapi = document(app.routes, version(), statuses, served, settings)
     cpus = max(1, available() // settings.workers)
     threads = settings.threads or cpus
     with ThreadPoolExecutor(threads, thread_name_prefix="verb") as executor, _few_collections(), drain.at_sigterm():

@@ -12,7 +12,9 @@ from pydantic.json_schema import models_json_schema
 from starlette.routing import BaseRoute
 
 from app import verbs
+from app.authentication import open_paths
 from app.body import JSON
+from app.key_openapi import demand_keys
 from app.manifest import NAME_PATTERN, Sensor
 from app.model import Model
 from app.problems import MEDIA_TYPE
@@ -70,6 +72,8 @@ def document(
             content["schema"] = _narrowed(schemas[name], models, settings)
         if path[1:] in ASKED:
             _show(operation, ASKED[verb], repository.default, settings)
+    if settings.keys_are_set:
+        demand_keys(whole, open_paths(settings))
     return orjson.dumps(whole)
 
 

@@ -10,11 +10,13 @@ from starlette.responses import Response
 from app.errors import (
     BodyTooLarge,
     Fault,
+    Forbidden,
     InvalidContent,
     MalformedBody,
     NotEnabled,
     RequestError,
     RequestTimeout,
+    Unauthenticated,
     Unavailable,
     UnknownResource,
     UnsupportedMedia,
@@ -23,6 +25,8 @@ from app.problems import problem
 
 STATUS: dict[type[RequestError], int] = {
     MalformedBody: 400,
+    Unauthenticated: 401,
+    Forbidden: 403,
     UnknownResource: 404,
     RequestTimeout: 408,
     BodyTooLarge: 413,
@@ -36,6 +40,8 @@ V2_STATUS = STATUS | {InvalidContent: 400}
 """Under /v2, where the protocol's servers know one status for whatever is wrong with a body."""
 HEADERS: dict[type[RequestError], dict[str, str]] = {
     # The rest of the body is not read, so the connection cannot carry another request.
+    Unauthenticated: {"WWW-Authenticate": "Bearer", "Connection": "close"},
+    Forbidden: {"Connection": "close"},
     BodyTooLarge: {"Connection": "close"},
     RequestTimeout: {"Connection": "close"},
     UnsupportedMedia: {"Accept": "application/json, application/x-ndjson", "Accept-Encoding": "identity"},

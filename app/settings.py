@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.errors import SettingsError
@@ -31,6 +31,18 @@ class Settings(BaseSettings):
     """Processes that answer; they share the port, and their metrics are added up."""
     threads: Positive | None = None
     """Threads of each worker that compute what is not small; unset, the worker's part of the CPUs that may be used."""
+    keys: SecretStr | None = None
+    """The API keys that may ask: lines as `nelbo key` prints them, or with `;` between them."""
+    keys_file: Path | None = None
+    """A file of such lines, which is read again when it has changed."""
+    metrics_open: bool = False
+    """Whether `/metrics` needs no key where keys are set."""
+    tls_certificate: Path | None = None
+    """A file in PEM: the certificate to serve HTTPS with, and those between it and its authority."""
+    tls_key: Path | None = None
+    """A file in PEM: the certificate's private key, not encrypted."""
+    tls_client_authorities: Path | None = None
+    """A file in PEM: who must have signed the certificate that each client shows; unset, none is asked for."""
     access_log: bool = False
     """Whether requests that were answered have a line in the log, as those that were refused have."""
     max_body_bytes: Positive = 8 * 2**20
@@ -53,6 +65,11 @@ class Settings(BaseSettings):
     """Time for which the service, told to stop, goes on to answer with readiness off and every connection closing."""
     shutdown_seconds: Annotated[int, Field(ge=0)] = 20
     """Time that requests under way are given to finish when the service is told to stop."""
+
+    @property
+    def keys_are_set(self) -> bool:
+        """Whether who asks must show a key."""
+        return self.keys is not None or self.keys_file is not None
 
     def __init__(self, **given: Any) -> None:  # noqa: ANN401 - pydantic checks each, and refuses names it does not know
         """Read the environment.

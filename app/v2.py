@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from starlette.requests import ClientDisconnect
 
 from app import coding, v2_catalogue
+from app.authentication import Admin
 from app.body import JSON, Intake
 from app.drain import draining
 from app.errors import InvalidContent, NotEnabled, RequestError
@@ -102,7 +103,7 @@ async def index(request: Request, service: ServiceDep) -> list[v2_catalogue.V2In
 
 @router.post("/repository/models/{name}/load", operation_id="v2_load")
 @router.post("/repository/models/{name}/unload", operation_id="v2_unload")
-async def load() -> Response:
+async def load(admin: Admin) -> Response:
     """Not here: the repository's folder says what is served."""
     raise NotEnabled(
         "not-enabled",

@@ -17,6 +17,7 @@ import pytest
 
 from app.__main__ import main
 from app.bundle import Bundle
+from app.keyring import Keyring
 from app.repository import Model, open_model
 from app.settings import Settings
 
@@ -347,3 +348,32 @@ def test_a_service_that_cannot_start(flag: tuple[str, str]) -> None:
     assert done.returncode == 3
     assert f"NELBO_{flag[0].removeprefix('--').upper()}".encode() in done.stderr
     assert done.stderr.count(b"\n") == 1
+
+
+def test_a_key_is_printed_once_beside_the_line_that_lets_it_in(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The key alone on stdout, the line alone on stderr, as a file of keys takes it."""
+    assert run("key", "historian", "--scope", "infer,admin") == 0
+
+    out, err = capfd.readouterr()
+    (tmp_path / "keys").write_text("# of the plant\n" + err)
+    key = Keyring(Settings(keys_file=tmp_path / "keys")).find(out.strip().encode())
+    assert key is not None
+    assert (key.name, key.scopes) == ("historian", {"infer", "admin"})
+    assert out.strip() not in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["a b"], "the name is not 1 to 64 letters"),
+        (["plant", "--scope", "all"], "the scopes are not among infer, admin"),
+        (["plant", "--scope", ""], "the scopes are not among infer, admin"),
+    ],
+)
+def test_a_key_that_no_file_could_hold_is_not_made(
+    capfd: pytest.CaptureFixture[str], arguments: list[str], told: str
+) -> None:
+    """Nothing is printed that looks like one."""
+    assert told in refusal(capfd, "key", *arguments)

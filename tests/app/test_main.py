@@ -27,7 +27,7 @@ from app.settings import Settings
 ROOT = Path(__file__).parents[2]
 ROW = b'{"rows": [[20, 1013, 5, 3]]}'
 JSON = {"Content-Type": "application/json"}
-LISTENING = re.compile(r"listening at http://127\.0\.0\.1:(\d+)")
+LISTENING = re.compile(r"listening at https?://127\.0\.0\.1:(\d+)")
 
 
 def start(models: Path, log: Path, **variables: str) -> subprocess.Popen[bytes]:
@@ -255,6 +255,8 @@ def test_a_stop_lets_the_service_end_well(models: Path, tmp_path: Path) -> None:
         ({"NELBO_PORT": "eighty"}, "NELBO_PORT: "),
         ({"NELBO_DEVICE": "cuda"}, "device 'cuda' was asked for"),
         ({"NELBO_HOST": "192.0.2.1"}, "NELBO_HOST, NELBO_PORT: cannot listen at 192.0.2.1"),
+        ({"NELBO_KEYS": "plant infer"}, "NELBO_KEYS, line 1: found 2 words; expected name scope[,scope] sha256:"),
+        ({"NELBO_TLS_CERTIFICATE": "a.pem", "NELBO_TLS_KEY": "b.pem"}, "NELBO_TLS_CERTIFICATE: a.pem: No such file"),
     ],
 )
 def test_a_service_that_cannot_start_says_why(
