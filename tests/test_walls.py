@@ -92,3 +92,53 @@ def test_no_import_goes_in_a_circle() -> None:
             del left[module]
 
     assert left == {}
+
+
+CARRIES_CODE = {"cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve", "torch", "yaml"}
+"""Modules that make objects, and thereby code, of bytes; yaml does by default."""
+RUNS_CODE = {"eval", "exec", "compile", "__import__", "breakpoint"}
+
+
+def what_runs_bytes(source: str) -> set[str]:
+    """What of a program would make code of bytes that somebody sent: imports, calls, arrays that may hold pickles."""
+    tree = ast.parse(source)
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    named = {call.func.id for call in calls if isinstance(call.func, ast.Name)} & RUNS_CODE
+    imported = {
+        module.partition(".")[0]
+        for node in ast.walk(tree)
+        for module in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [str(node.module)]
+            if isinstance(node, ast.ImportFrom)
+            else []
+        )
+    }
+    loads = [call for call in calls if isinstance(call.func, ast.Attribute) and ast.unparse(call.func) == "np.load"]
+    with_pickles = {ast.unparse(call) for call in loads if "allow_pickle=False" not in ast.unparse(call)}
+    return named | (imported & CARRIES_CODE) | with_pickles
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name.startswith("app/")])
+def test_the_service_makes_no_code_of_bytes(name: str) -> None:
+    """No pickle, eval, yaml, joblib or torch.load: what BentoML and TorchServe were broken by."""
+    assert not what_runs_bytes(FILES[name].read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("import pickle", "pickle"),
+        ("def f():\n    from joblib.numpy_pickle import load", "joblib"),
+        ("import yaml as y", "yaml"),
+        ("import torch", "torch"),
+        ("x = eval(request)", "eval"),
+        ("np.load(file)", "np.load(file)"),
+        ("np.load(file, allow_pickle=True)", "np.load(file, allow_pickle=True)"),
+    ],
+)
+def test_code_made_of_bytes_is_found(source: str, found: str) -> None:
+    """The test above can fail."""
+    assert what_runs_bytes(source) == {found}
+    assert not what_runs_bytes("import numpy as np\nwith np.load(file, allow_pickle=False) as x: re.compile(x)")
