@@ -115,8 +115,8 @@ _INSPECT = (
     "when it must not be served."
 )
 _KEY = (
-    "Makes an API key. The key goes to stdout and is kept nowhere: it is for who asks. The line for the service goes "
-    "to stderr: `nelbo key NAME 2>> FILE` adds it to the file that NELBO_KEYS_FILE names."
+    "Makes an API key. The key goes to stdout and is kept nowhere: it is for who asks. Its line goes to stderr, for "
+    "the file that NELBO_KEYS_FILE names."
 )
 
 

@@ -103,3 +103,12 @@ def test_every_error_code_is_documented() -> None:
     assert len(told) > 8
     for status, code in told:
         assert re.search(rf"^\| {status} \|.*`{code}`", README, flags=re.MULTILINE), (status, code)
+
+
+def test_what_security_names_is_there() -> None:
+    """Each file that SECURITY.md says refuses something, or tests that it is refused."""
+    text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:app|deploy|tests)/[\w/.]+)`", text))
+
+    assert len(named) > 10
+    assert not [name for name in named if not (ROOT / name).is_file()]
