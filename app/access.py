@@ -54,7 +54,7 @@ class Access:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message.get("headers", ()), header, *constant]
-                if self._drain.begun:
+                if self._drain.begun and CLOSE not in message["headers"]:
                     message["headers"].append(CLOSE)
             await send(message)
 

@@ -7,7 +7,7 @@ There is nothing about other origins (CORS), so that browsers let no page of ano
 Headers = tuple[tuple[bytes, bytes], ...]
 
 ON_EVERY_ANSWER: Headers = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
-"""Each costs a request half a microsecond, so that these are all."""
+"""Each costs every request some time, so that these are all."""
 ON_PAGES: Headers = (
     (
         b"content-security-policy",

@@ -46,7 +46,7 @@ class Keyring:
         """The key that this is, or None.
 
         Every key is compared, each in a time that does not depend on what is sent, so that time tells nothing of which
-        one was nearly right; it is digests that are compared, which no guess can steer. The price is 0.1 µs a key.
+        one was nearly right; it is digests that are compared, which no guess can steer.
         """
         if time.monotonic() >= self._look_at:
             self.look()
