@@ -3,6 +3,9 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+BLANK = b" \t\r\n"
+"""What JSON has between its tokens, and no more."""
+
 
 @dataclass(frozen=True)
 class Line:
@@ -24,10 +27,10 @@ async def whole_lines(pieces: AsyncIterator[bytes], most_bytes: int) -> AsyncIte
         done = []
         for start in others:
             number += 1
-            done.append(Line(number, None if passing or len(rest) > most_bytes else bytes(rest).strip()))
+            done.append(Line(number, None if passing or len(rest) > most_bytes else bytes(rest).strip(BLANK)))
             rest, passing = bytearray(start), False
         if len(rest) > most_bytes:
             rest, passing = bytearray(), True
         yield [line for line in done if line.content != b""]
-    if rest.strip() or passing:
-        yield [Line(number + 1, None if passing else bytes(rest).strip())]
+    if rest.strip(BLANK) or passing:
+        yield [Line(number + 1, None if passing else bytes(rest).strip(BLANK))]

@@ -2,14 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
+from functools import partial
 
+import msgspec
 import orjson
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from app.body import NDJSON
-from app.errors import BodyTooLarge, RequestError, Unavailable
+from app.errors import BodyTooLarge, MalformedBody, RequestError, Unavailable
 from app.lines import Line, whole_lines
 from app.scheduler import patiently
 from app.service import Service
@@ -19,6 +22,8 @@ LINES_AT_ONCE = 256
 """Lines that are answered together."""
 ROOM_SECONDS = 0.1
 """After which a line that there was no room for is tried again."""
+
+_FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class Stream(StreamingResponse):
@@ -33,7 +38,7 @@ class Stream(StreamingResponse):
     ) -> None:
         super().__init__(self._answers(), media_type=NDJSON)
         self._verb = verb.__name__
-        self._understand = understand if verb is sample else lambda line: understand(_as_question(line))
+        self._understand = understand if verb is sample else partial(_understand, understand)
         self._service = service
         self._request = request
 
@@ -79,9 +84,25 @@ class Stream(StreamingResponse):
                 await asyncio.sleep(ROOM_SECONDS)
 
 
-def _as_question(line: bytes) -> bytes:
-    """A line as the body of a request: one that holds no `"rows"` is a row, an array or an object by sensor name."""
-    return line if b'"rows"' in line else b'{"rows":[' + line + b"]}"
+def _understand(understand: Callable[[bytes], Task[Reply]], line: bytes) -> Task[Reply]:
+    """A line as the body of a request, or as one row: an array or an object by sensor name."""
+    if _has_rows(line):
+        return understand(line)
+    task = understand(b'{"rows":[' + line + b"]}")
+    if len(task.x) != 1:  # the brackets were ours, so this was several rows, but no JSON
+        raise MalformedBody(
+            "invalid-json", "The line is not JSON: rows follow each other without brackets around them."
+        )
+    return task
+
+
+def _has_rows(line: bytes) -> bool:
+    """Whether it has the field `rows`, however that is written."""
+    if b'"rows"' in line or b"\\" not in line:
+        return b'"rows"' in line
+    with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return "rows" in _FIELDS.decode(line)
+    return False
 
 
 def _parted(lines: list[Line]) -> Iterator[list[Line]]:

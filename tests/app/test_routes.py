@@ -269,43 +269,6 @@ def test_two_applications_count_apart(settings: Settings) -> None:
         assert 'route="/models"' not in other.get("/metrics").text
 
 
-@pytest.mark.parametrize("prefix", PREFIXES)
-@pytest.mark.parametrize(
-    ("verb", "body", "status", "code", "pointer"),
-    [
-        ("encode", b"", 400, "empty-body", None),
-        ("encode", b"{", 400, "invalid-json", None),
-        ("score", b'{"rows": [[NaN,1,1,1]]}', 400, "invalid-json", None),
-        ("score", b'{"rows": [[1e400,1,1,1]]}', 400, "invalid-json", "/rows/0/0"),
-        ("score", b'{"rows": [{"flow": 1, "flow": 2}]}', 400, "duplicate-key", "/rows/0/flow"),
-        ("encode", b"[]", 422, "shape", ""),
-        ("encode", b"{}", 422, "missing-field", "/rows"),
-        ("encode", b'{"rows": []}', 422, "no-rows", "/rows"),
-        ("encode", b'{"rows": [[1,1,1,1]], "explain": true}', 422, "unknown-field", "/explain"),
-        ("reconstruct", b'{"rows": [[1,1,1,1],[1,1,1]]}', 422, "dimension-mismatch", "/rows/1"),
-        ("reconstruct", b'{"rows": [[1,1,1,"1"]]}', 422, "not-a-number", "/rows/0/3"),
-        ("reconstruct", b'{"rows": [[1,1,1,1e39]]}', 422, "number-out-of-range", "/rows/0/3"),
-        ("reconstruct", b'{"rows": [{"level": 1}]}', 422, "unknown-sensor", "/rows/0/level"),
-        ("score", b'{"rows": [[1,1,1,1]], "explain": 1}', 422, "invalid-option", "/explain"),
-        ("score", b'{"rows": [[1,1,1,1]], "false_alarm_rate": 0}', 422, "rate-out-of-range", "/false_alarm_rate"),
-        ("score", b'{"rows": [[1,1,1,1]], "false_alarm_rate": 0.0009}', 422, "rate-out-of-range", "/false_alarm_rate"),
-        ("score", b'{"rows": [[1,1,1,1]], "false_alarm_rate": 0.51}', 422, "rate-out-of-range", "/false_alarm_rate"),
-        ("score", b'{"rows": [[1,1,1,1]], "fdr": 0}', 422, "rate-out-of-range", "/fdr"),
-        ("score", b'{"rows": [[1,1,1,1]], "fdr": 1}', 422, "rate-out-of-range", "/fdr"),
-        ("sample", b'{"count": 16385}', 422, "too-many-rows", "/count"),
-        ("sample", b'{"seed": -1}', 422, "invalid-option", "/seed"),
-    ],
-)
-def test_refusals(
-    client: TestClient, prefix: str, verb: str, body: bytes, status: int, code: str, pointer: str | None
-) -> None:
-    """Each is a problem document with its code and, where there is one, its place."""
-    document = problem(client.post(f"{prefix}/{verb}", content=body, headers=JSON), status, code)
-
-    places = [fault["pointer"] for fault in document.get("errors", [])]
-    assert places == ([] if pointer is None else [pointer])
-
-
 @pytest.mark.parametrize(
     ("headers", "code"),
     [
