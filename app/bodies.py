@@ -1,20 +1,17 @@
 """The bodies that a verb may be asked with: their fields, what these may hold, and how each is decoded."""
 
 import math
-from typing import Annotated, TypeVar
+from typing import TypeVar
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 
 from app.cursor import Scalar
-from app.diagnosis import FLOAT32_LIMIT, Fields, Group, OneRow, Option, RowsField
+from app.diagnosis import Fields, Group, OneRow, Option, Row, RowsField
 
 MAX_SEED = 2**63 - 1
 MAX_DRAWS = 1024
 SEED = "an integer from 0 to 2^63 - 1"
-
-Reading = Annotated[float, Meta(gt=-FLOAT32_LIMIT, lt=FLOAT32_LIMIT)]
-Row = list[Reading | None] | dict[str, Reading | None]
 
 
 class BoundBody(Struct, frozen=True, forbid_unknown_fields=True):
@@ -31,7 +28,7 @@ class RowsBody(Struct, frozen=True, forbid_unknown_fields=True):
 
     def names(self) -> int:
         """How many names it was read from, if each was in it once."""
-        return 1 + _names_in(self.rows)
+        return 1 + names_in(self.rows)
 
 
 class ScoreBody(Struct, frozen=True, forbid_unknown_fields=True):
@@ -47,7 +44,7 @@ class ScoreBody(Struct, frozen=True, forbid_unknown_fields=True):
         """How many names it was read from, if each was in it once."""
         bound = self.bound  # with two names in it
         options = (self.false_alarm_rate, self.explain, bound, bound, bound, self.fdr)
-        return 1 + len(options) - options.count(UNSET) + _names_in(self.rows)
+        return 1 + len(options) - options.count(UNSET) + names_in(self.rows)
 
 
 class SampleBody(Struct, frozen=True, forbid_unknown_fields=True):
@@ -60,13 +57,14 @@ class SampleBody(Struct, frozen=True, forbid_unknown_fields=True):
     def names(self) -> int:
         """How many names it was read from, if each was in it once."""
         names = 3 - (self.count, self.seed, self.given).count(UNSET)
-        return names + (0 if self.given is UNSET else _names_in([self.given]))
+        return names + (0 if self.given is UNSET else names_in([self.given]))
 
 
 Body = TypeVar("Body", RowsBody, ScoreBody, SampleBody)
 
 
-def _names_in(rows: list[Row]) -> int:
+def names_in(rows: list[Row]) -> int:
+    """How many names rows were read from."""
     return sum([len(row) for row in rows if type(row) is dict])
 
 

@@ -1,7 +1,10 @@
-"""A cursor over text that is known to be JSON: it goes from token to token and builds nothing."""
+"""A cursor over text that is known to be JSON: it goes from token to token and builds nothing.
+
+It never looks at more than some ten thousand characters at once, however long a token is, so that other threads have
+their turn.
+"""
 
 import itertools
-import math
 import re
 from collections.abc import Iterator
 
@@ -9,10 +12,21 @@ import msgspec
 
 from app.errors import Fault, MalformedBody
 
-_TOKEN = re.compile(r'[ \t\r\n]*([\[\]{}:,]|"(?:[^"\\]++|\\.)*+"|[^\s\[\]{}:,"]+)')
-_FLAT = re.compile(r"[ \t\r\n]*[\[{][^\[\]{}]*[\]}]")
-_REST_OF_FLAT_ARRAY = re.compile(r'[^\[\]{}"]*\]')
+ROWS_AT_ONCE = 16
+"""Flat values that are looked at together."""
+
+_SPACE = re.compile(r"[ \t\r\n]{0,10000}+")
+_STRING = re.compile(r'(?:[^"\\]{1,100}+|\\.){0,1000}+')
+_PLAIN = re.compile(r'[^\s\[\]{}:,"]{0,10000}+')
+_FLAT_ARRAY = re.compile(r'[^\[\]{}"]{0,10000}+')
+_SHORT_TOKEN = re.compile(
+    r'[ \t\r\n]{0,100}+(?:[\[\]{}:,]|"(?:[^"\\]|\\.){0,100}+"|[^\s\[\]{}:,"]{1,100}+(?=[\s\[\]{}:,"]|\Z))'
+)
+_FLAT = r"[ \t\r\n]{0,100}+[\[{][^\[\]{}]{0,20000}+[\]}]"
+_FLAT_VALUE = re.compile(_FLAT)
+_FLAT_VALUES = re.compile(rf"(?:{_FLAT}[ \t\r\n]{{0,100}}+,){{{ROWS_AT_ONCE}}}+")
 _SYNTAX = msgspec.json.Decoder(msgspec.Raw)
+_NUMBER = msgspec.json.Decoder(float)
 
 Scalar = bool | int | float | str | None
 
@@ -31,10 +45,11 @@ class Cursor:
 
     def next(self) -> str:
         """The next token: a bracket, a comma, a colon, or a whole number, literal or string as it is written."""
-        token = _TOKEN.match(self._text, self._at)
-        assert token is not None, "the text was found to be JSON"
+        token = _SHORT_TOKEN.match(self._text, self._at)
+        if token is None:
+            return self._long_token()
         self._at = token.end()
-        return token[1]
+        return token[0].lstrip()
 
     def names(self, pointer: str) -> Iterator[str]:
         """The names in an object whose brace was just read; whoever asks reads each value.
@@ -65,18 +80,41 @@ class Cursor:
                 return
 
     def flat_value(self) -> str | None:
-        """The array or object that comes next, where it holds no other; the cursor stays."""
-        flat = _FLAT.match(self._text, self._at)
+        """The array or object that comes next, where it holds no other and is not long; the cursor stays."""
+        flat = _FLAT_VALUE.match(self._text, self._at)
+        return None if flat is None else flat[0]
+
+    def flat_values(self) -> str | None:
+        """The `ROWS_AT_ONCE` such values that come next, a comma behind each; the cursor stays."""
+        flat = _FLAT_VALUES.match(self._text, self._at)
         return None if flat is None else flat[0]
 
     def pass_by(self, text: str) -> None:
         """Go behind `text`, which comes next."""
         self._at += len(text)
 
-    def rest_of_flat_array(self) -> str | None:
-        """What is left of an array up to its closing bracket, where only numbers and literals are left."""
-        rest = _REST_OF_FLAT_ARRAY.match(self._text, self._at)
-        return None if rest is None else rest[0]
+    def pass_rest_of_flat_array(self) -> int | None:
+        """Go behind an array of which only numbers and literals are left; how many commas these had between them."""
+        end = self._behind(_FLAT_ARRAY, self._at)
+        if self._text[end] != "]":
+            return None
+        commas = self._text.count(",", self._at, end)
+        self._at = end + 1
+        return commas
+
+    def _long_token(self) -> str:
+        start = self._behind(_SPACE, self._at)
+        if self._text[start] == '"':
+            self._at = self._behind(_STRING, start + 1) + 1
+        else:
+            self._at = max(start + 1, self._behind(_PLAIN, start))
+        return self._text[start : self._at]
+
+    def _behind(self, pattern: re.Pattern[str], at: int) -> int:
+        """Where the text from `at` on is something else than the pattern has, a part of it at a time."""
+        while (found := pattern.match(self._text, at)) and found.end() > at:
+            at = found.end()
+        return at
 
 
 def below(pointer: str, name: str) -> str:
@@ -90,10 +128,10 @@ def number(pointer: str, token: str) -> float:
     Raises:
         MalformedBody: `invalid-json`, when there is no such double.
     """
-    value = float(token)
-    if math.isinf(value):
-        raise _malformed("invalid-json", pointer, "this number is beyond the range of an IEEE double")
-    return value
+    try:
+        return _NUMBER.decode(token)
+    except msgspec.DecodeError:
+        raise _malformed("invalid-json", pointer, "this number is beyond the range of an IEEE double") from None
 
 
 def scalar(pointer: str, token: str) -> Scalar:

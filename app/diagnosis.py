@@ -8,18 +8,22 @@ good one.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import msgspec
+from msgspec import Meta
 
-from app.cursor import Cursor, Scalar, below, number, scalar
+from app.cursor import ROWS_AT_ONCE, Cursor, Scalar, below, number, scalar
 from app.errors import Fault, InvalidContent
 
 MOST_FAULTS = 10
 FLOAT32_LIMIT = 2.0**128 - 2.0**103
 """The smallest double that rounds to infinity as a float32."""
 
-_ROW = msgspec.json.Decoder(list[float | None] | dict[str, float | None])
+Reading = Annotated[float, Meta(gt=-FLOAT32_LIMIT, lt=FLOAT32_LIMIT)]
+Row = list[Reading | None] | dict[str, Reading | None]
+
+_ROWS = msgspec.json.Decoder(list[Row])
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,16 @@ class Shape:
     def most_brackets(self) -> int:
         """In a body with so many rows: a row opens one, and each of its sensors at most those in its name."""
         return self.max_rows * (1 + sum(name.count("[") + name.count("{") for name in self.sensors)) + 4
+
+    @cached_property
+    def most_commas(self) -> int:
+        """In a row and behind it."""
+        return len(self.sensors) + sum(name.count(",") for name in self.sensors)
+
+    @cached_property
+    def bracketed(self) -> bool:
+        """Whether a name has a bracket in it, so that one need not end a row."""
+        return any(bracket in name for name in self.sensors for bracket in "[]{}")
 
 
 @dataclass(frozen=True)
@@ -157,34 +171,37 @@ class _Walk:
     def _rows(self, pointer: str, token: str) -> None:
         if token != "[":
             self._stop("shape", pointer, "expected an array of rows")
-        count = 0
-        for index in self._cursor.items():
-            count += 1
+        count = careful = 0
+        for _ in self._cursor.items():
+            if not careful and self._pass_good(self._cursor.flat_values()):
+                count += ROWS_AT_ONCE
+            else:  # one of the next is wrong, or there are fewer
+                careful = (careful or ROWS_AT_ONCE) - 1
+                if count < self._shape.max_rows and not self._pass_good(self._cursor.flat_value()):
+                    self._row(f"{pointer}/{count}", self._cursor.next())
+                count += 1
             if count > self._shape.max_rows:
                 self._stop("too-many-rows", pointer, f"expected at most {self._shape.max_rows} rows")
-            if not self._pass_good_row():
-                self._row(f"{pointer}/{index}", self._cursor.next())
         if count == 0:
             self._fault("no-rows", pointer, "expected at least one row")
 
-    def _pass_good_row(self) -> bool:
-        text = self._cursor.flat_value()
-        if text is None:
-            return False
-        try:
-            row = _ROW.decode(text)
-        except msgspec.DecodeError:
-            return False
-        if isinstance(row, dict):
-            right = row.keys() <= self._shape.known and text.count('"') == 2 * len(row)
-            values = list(row.values())
-        else:
-            right = len(row) == len(self._shape.sensors)
-            values = row
-        if not right or any(value is not None and abs(value) >= FLOAT32_LIMIT for value in values):
+    def _pass_good(self, text: str | None) -> bool:
+        """Go behind flat values, with commas between, where they are rows without a fault."""
+        text = text and text.removesuffix(",")
+        if not text or not self._are_good(text):
             return False
         self._cursor.pass_by(text)
         return True
+
+    def _are_good(self, text: str) -> bool:
+        try:
+            rows = _ROWS.decode(f"[{text}]")
+        except msgspec.DecodeError:
+            return False
+        width, known = len(self._shape.sensors), self._shape.known
+        if any(not row.keys() <= known if isinstance(row, dict) else len(row) != width for row in rows):
+            return False
+        return text.count('"') == 2 * sum(len(row) for row in rows if isinstance(row, dict))
 
     def _row(self, pointer: str, token: str) -> None:
         width = len(self._shape.sensors)
@@ -200,11 +217,10 @@ class _Walk:
         found = 0
         for index in self._cursor.items():
             if index == width:
-                rest = self._cursor.rest_of_flat_array()
-                if rest is None:
+                more = self._cursor.pass_rest_of_flat_array()
+                if more is None:
                     self._stop("dimension-mismatch", pointer, f"expected {width} values, found more")
-                found += 1 + rest.count(",")
-                self._cursor.pass_by(rest)
+                found += 1 + more
                 break
             self._value(f"{pointer}/{index}")
             found += 1

@@ -15,6 +15,7 @@ from msgspec import Struct
 from app.array import Array
 from app.diagnosis import FLOAT32_LIMIT
 from app.errors import InvalidContent
+from app.slices import LONG, slices
 
 DATATYPES: dict[str, np.dtype[np.number[Any]]] = {
     "FP64": np.dtype("<f8"),
@@ -83,9 +84,10 @@ def from_json(heading: Heading, text: bytes) -> Array:
         detail = f"expected {size} values, as its shape says, found {found}"
         raise InvalidContent("dimension-mismatch", f"{heading.place}: {detail}.")
     try:
-        x = _nested(heading, text) if _NESTED.match(text) else np.array(_FLAT_VALUES.decode(text), dtype=np.float64)
+        x = _nested(heading, text) if _NESTED.match(text) else _flat(text)
     except msgspec.DecodeError as error:
-        detail = f"expected an array of numbers, or null where a sensor is missing: {error}"
+        found_there = str(error) if len(text) <= LONG else str(error).partition(" - at ")[0]  # a place in a slice
+        detail = f"expected an array of numbers, or null where a sensor is missing: {found_there}"
         raise InvalidContent("not-a-number", f"{heading.place}: {detail}.") from None
     if x.size != size:
         raise InvalidContent("dimension-mismatch", f"{heading.place}: expected {size} values, found {x.size}.")
@@ -93,11 +95,29 @@ def from_json(heading: Heading, text: bytes) -> Array:
     return _within_limits(heading, x.reshape(heading.shape))
 
 
+def _flat(text: bytes) -> Array:
+    if len(text) <= LONG:
+        return np.array(_FLAT_VALUES.decode(text), dtype=np.float64)
+    parts = [np.array(_FLAT_VALUES.decode(b"[" + part + b"]"), dtype=np.float64) for part in slices(text, b",")]
+    return np.concatenate(parts)
+
+
 def _nested(heading: Heading, text: bytes) -> Array:
-    rows = _NESTED_VALUES.decode(text)
-    if (len(rows), *{len(row) for row in rows}) != heading.shape:
-        raise InvalidContent("dimension-mismatch", f"{heading.place}: data is not nested as its shape says.")
+    texts = [text] if len(text) <= LONG else (b"[" + part + b"]" for part in slices(text, b"]"))
+    parts = [_part(heading, _NESTED_VALUES.decode(part)) for part in texts]
+    if sum(map(len, parts)) != heading.shape[0]:
+        raise _nested_otherwise(heading)
+    return np.concatenate(parts)
+
+
+def _part(heading: Heading, rows: list[list[float | None]]) -> Array:
+    if heading.shape[1:] != tuple({len(row) for row in rows}):
+        raise _nested_otherwise(heading)
     return np.array(rows, dtype=np.float64)
+
+
+def _nested_otherwise(heading: Heading) -> InvalidContent:
+    return InvalidContent("dimension-mismatch", f"{heading.place}: data is not nested as its shape says.")
 
 
 def _require_whole(heading: Heading, x: Array) -> None:
