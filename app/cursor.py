@@ -19,6 +19,7 @@ _SPACE = re.compile(r"[ \t\r\n]{0,10000}+")
 _STRING = re.compile(r'(?:[^"\\]{1,100}+|\\.){0,1000}+')
 _PLAIN = re.compile(r'[^\s\[\]{}:,"]{0,10000}+')
 _FLAT_ARRAY = re.compile(r'[^\[\]{}"]{0,10000}+')
+_NO_BRACKET = re.compile(r'(?:[^\[\]{}"]{1,100}+|"(?:[^"\\]|\\.){0,100}+"){0,100}+')
 _SHORT_TOKEN = re.compile(
     r'[ \t\r\n]{0,100}+(?:[\[\]{}:,]|"(?:[^"\\]|\\.){0,100}+"|[^\s\[\]{}:,"]{1,100}+(?=[\s\[\]{}:,"]|\Z))'
 )
@@ -102,6 +103,14 @@ class Cursor:
         self._at = end + 1
         return commas
 
+    def next_bracket(self) -> str:
+        """The next bracket of an array, past its numbers, literals and strings."""
+        self._at = self._behind(_NO_BRACKET, self._at)
+        while self._text[self._at] == '"':  # a long string
+            self._at = self._behind(_NO_BRACKET, self._behind(_STRING, self._at + 1) + 1)
+        self._at += 1
+        return self._text[self._at - 1]
+
     def _long_token(self) -> str:
         start = self._behind(_SPACE, self._at)
         if self._text[start] == '"':
@@ -115,6 +124,28 @@ class Cursor:
         while (found := pattern.match(self._text, at)) and found.end() > at:
             at = found.end()
         return at
+
+
+def require_names_once(body: bytes) -> None:
+    """Refuse an object that has two members of the same name, whatever else is in a body.
+
+    Raises:
+        MalformedBody: `duplicate-key` or `invalid-json`.
+    """
+    cursor = Cursor(body)
+    try:
+        _walk(cursor, "", cursor.next())
+    except RecursionError:
+        raise MalformedBody("invalid-json", "The body is nested too deeply.") from None
+
+
+def _walk(cursor: Cursor, place: str, token: str) -> None:
+    if token == "{":
+        for name in cursor.names(place):
+            _walk(cursor, below(place, name), cursor.next())
+    elif token == "[":
+        while (bracket := cursor.next_bracket()) != "]":
+            _walk(cursor, f"{place}[]", bracket)
 
 
 def below(pointer: str, name: str) -> str:

@@ -10,6 +10,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Raw, Struct
 
+from app.cursor import require_names_once
 from app.errors import InvalidContent, MalformedBody
 
 HEADER = "Inference-Header-Content-Length"
@@ -19,14 +20,14 @@ _NAN = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|\bNaN\b', re.DOTALL)
 Size = Annotated[int, Meta(ge=0, le=2**40)]
 
 
-class InputParameters(Struct, frozen=True):
+class InputParameters(Struct, frozen=True, omit_defaults=True):
     """How an input is sent."""
 
     binary_data_size: Size | None = None
     shared_memory_region: str | None = None
 
 
-class Input(Struct, frozen=True):
+class Input(Struct, frozen=True, omit_defaults=True):
     """A tensor: its heading, and its values where they are JSON."""
 
     name: str
@@ -36,7 +37,7 @@ class Input(Struct, frozen=True):
     parameters: InputParameters | None = None
 
 
-class OutputParameters(Struct, frozen=True):
+class OutputParameters(Struct, frozen=True, omit_defaults=True):
     """How an output is to be sent."""
 
     binary_data: bool | None = None
@@ -44,21 +45,21 @@ class OutputParameters(Struct, frozen=True):
     shared_memory_region: str | None = None
 
 
-class Output(Struct, frozen=True):
+class Output(Struct, frozen=True, omit_defaults=True):
     """An output that is asked for."""
 
     name: str
     parameters: OutputParameters | None = None
 
 
-class Parameters(Struct, frozen=True):
+class Parameters(Struct, frozen=True, omit_defaults=True):
     """Of the request; the protocol has others, which are ignored."""
 
     binary_data_output: bool = False
     false_alarm_rate: float | None = None
 
 
-class Body(Struct, frozen=True):
+class Body(Struct, frozen=True, omit_defaults=True):
     """The JSON of a request."""
 
     inputs: list[Input]
@@ -87,13 +88,13 @@ def decode(text: bytes) -> Body:
     """The typed request in a JSON text.
 
     Raises:
-        MalformedBody: `invalid-json`.
+        MalformedBody: `invalid-json` or `duplicate-key`.
         InvalidContent: `shape`, it is JSON but no inference request.
     """
     if b"NaN" in text:
         text = _NAN.sub(lambda found: b"null" if found[0] == b"NaN" else found[0], text)
     try:
-        return _BODY.decode(text)
+        read = _BODY.decode(text)
     except msgspec.ValidationError as error:
         raise InvalidContent("shape", f"The JSON is not an inference request: {error}.") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -101,3 +102,8 @@ def decode(text: bytes) -> Body:
         raise MalformedBody("invalid-json", f"The JSON of {len(text)} bytes cannot be read: {reason}.") from None
     except RecursionError:
         raise MalformedBody("invalid-json", "The JSON is nested too deeply.") from None
+    # The decoder keeps the last of two equal names. What it has read, written again, has as many quotes as the text,
+    # unless a name is not ours, or is there twice.
+    if b"\\" in text or msgspec.json.encode(read).count(b'"') != text.count(b'"'):
+        require_names_once(text)
+    return read

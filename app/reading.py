@@ -17,6 +17,9 @@ from app.diagnosis import Fields, Row, Shape, explain
 from app.errors import MalformedBody
 from app.slices import LONG, slices
 
+VALUES_AT_ONCE = 2**16
+"""Values that are put in their places at once."""
+
 _ROWS = msgspec.json.Decoder(list[Row])
 
 
@@ -96,7 +99,7 @@ class Reading(Struct, frozen=True):
         try:
             x = np.array(rows, dtype=np.float64)
         except (TypeError, ValueError):  # rows by name, or of different lengths
-            x = np.array(self._by_position(rows), dtype=np.float64)
+            x = self._by_position(rows)
         if x.ndim != 2 or x.shape[1] != len(self.shape.sensors):
             self.refuse()
         return x
@@ -123,11 +126,17 @@ class Reading(Struct, frozen=True):
             except msgspec.DecodeError:
                 self.refuse()
 
-    def _by_position(self, rows: list[Row]) -> list[list[float | None]]:
+    def _by_position(self, rows: list[Row]) -> Array:
         sensors, known = self.shape.sensors, self.shape.known
         if any(not row.keys() <= known if isinstance(row, dict) else len(row) != len(sensors) for row in rows):
             self.refuse()
-        return [[row.get(name) for name in sensors] if isinstance(row, dict) else row for row in rows]
+        some = max(1, VALUES_AT_ONCE // len(sensors))
+        return np.concatenate([self._placed(rows[start : start + some]) for start in range(0, len(rows), some)])
+
+    def _placed(self, rows: list[Row]) -> Array:
+        names = self.shape.sensors
+        placed = [[row.get(name) for name in names] if isinstance(row, dict) else row for row in rows]
+        return np.array(placed, dtype=np.float64)
 
     def refuse(self) -> NoReturn:
         """Say what is wrong."""

@@ -27,5 +27,7 @@ def slices(array: bytes, ends: bytes, whole: bool = False) -> Iterator[bytes]:
 
 def _first(text: bytes, ends: bytes, start: int, stop: int) -> int:
     """Where the first of these characters is, from `start` on; `stop` where there is none."""
-    found = re.compile(b"[" + re.escape(ends) + b"]").search(text, min(start, stop), stop)
-    return stop if found is None else found.start()
+    for end in ends:
+        found = text.find(end, start, stop)
+        stop = stop if found < 0 else found
+    return stop

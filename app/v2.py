@@ -4,14 +4,13 @@ import time
 from functools import partial
 
 from fastapi import APIRouter, Request, Response
-from pydantic import ValidationError
 from starlette.requests import ClientDisconnect
 
 from app import coding, v2_catalogue
 from app.authentication import Admin
 from app.body import JSON, Intake
 from app.drain import draining
-from app.errors import InvalidContent, NotEnabled, RequestError
+from app.errors import NotEnabled, RequestError
 from app.infer import Answered, Head, infer
 from app.infer_body import HEADER
 from app.model import Model
@@ -19,7 +18,8 @@ from app.presence import while_present
 from app.refusals import farewell, refuse
 from app.service import AskedModel, Service, ServiceDep, asked_model, version
 from app.statistics import Statistics, statistics
-from app.v2_schemas import V2IndexRequest, V2InferResponse
+from app.v2_index import read_index
+from app.v2_schemas import V2InferResponse
 
 BINARY = "application/octet-stream"
 
@@ -94,10 +94,7 @@ async def infer_rows(request: Request) -> Response:
 async def index(request: Request, service: ServiceDep) -> list[v2_catalogue.V2IndexEntry]:
     """Every version that is served."""
     body = await service.intake.whole(request)
-    try:
-        V2IndexRequest.model_validate_json(body or b"{}", strict=True)
-    except ValidationError:
-        raise InvalidContent("shape", 'Expected no body, or {"ready": true or false}.') from None
+    read_index(body)
     return v2_catalogue.index(service.repository)
 
 

@@ -309,12 +309,6 @@ def test_the_index_lists_every_version(client: TestClient, body: bytes) -> None:
     assert listed == [{"name": "plant", "version": version, "state": "READY", "reason": ""} for version in ("1", "2")]
 
 
-@pytest.mark.parametrize("body", [b"[]", b'{"ready": 1}', b"{", b"\xff", b"[" * 100_000], ids=lambda body: body[:9])
-def test_an_index_that_is_asked_for_wrongly_is_refused(client: TestClient, body: bytes) -> None:
-    """Its body is nothing, or an object."""
-    assert "ready" in error(client.post("/v2/repository/index", content=body), 400)
-
-
 def test_statistics_count_rows_requests_and_refusals(settings: Settings) -> None:
     """Of one version, of a model's default version and of all; the same as the metrics."""
     with TestClient(create_app(settings)) as client:
