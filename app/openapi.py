@@ -23,7 +23,7 @@ from app.repository import Repository
 from app.schemas import FLOAT32_MAX, Problem, RowsRequest, SampleRequest, ScoreRequest
 from app.settings import Settings
 from app.v2_openapi import READ_BY_HAND, describe
-from app.verbs import Verb, least_rate, most_samples
+from app.verbs import Verb, least_rate, most_explained, most_samples
 
 Schema = dict[str, Any]
 REF = "#/components/schemas/{model}"
@@ -131,6 +131,10 @@ def _narrowed(schema: Schema, models: Sequence[Model], settings: Settings) -> Sc
         fields["given"] = {"description": fields["given"]["description"], **row}
     if "count" in fields:
         fields["count"]["maximum"] = min(most_samples(model, settings) for model in models)
+    if "explain" in fields:
+        narrowed["if"] = {"properties": {"explain": {"const": True}}, "required": ["explain"]}
+        most = min(most_explained(model, settings) for model in models)
+        narrowed["then"] = {"properties": {"rows": {"maxItems": most}}}
     if "false_alarm_rate" in fields:
         fields["false_alarm_rate"]["minimum"] = max(map(least_rate, models))
         del fields["false_alarm_rate"]["exclusiveMinimum"]

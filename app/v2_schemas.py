@@ -33,7 +33,7 @@ class V2Input(V2Open):
     """The rows, as `x` of shape [n, D], or the readings of the sensor that it is named after, [n] or [n, 1]."""
 
     name: str
-    shape: Annotated[list[Dimension], Field(min_length=1, max_length=2)]
+    shape: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1, max_length=2)]
     datatype: Literal["FP64", "FP32", "INT64", "INT32", "INT16", "INT8", "UINT64", "UINT32", "UINT16", "UINT8"]
     data: list[float | None] | list[list[float | None]] | MISSING = Field(
         default=MISSING, description="Flat or nested as the shape says; null is a missing sensor."
