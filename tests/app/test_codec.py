@@ -8,16 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app import codec
+from app import codec, reading, slices
 from app.codec import Bound
 from app.diagnosis import FLOAT32_LIMIT, Shape
 from app.errors import RequestError
+from benchmarks.soak.oracle import rows_of
 
 SENSORS = ("temperature", "pressure", "flow", "valve")
 SHAPE = Shape(SENSORS, max_rows=20)
 
 readings = st.none() | st.integers(-(2**70), 2**70) | st.floats(-3.4028234e38, 3.4028234e38)
 array_rows = st.lists(readings, min_size=4, max_size=4)
+object_rows = st.dictionaries(st.sampled_from(SENSORS), readings)
 json_values = st.recursive(
     st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | st.integers() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.sampled_from([*SENSORS, "x"]), inner, max_size=5),
@@ -58,18 +60,38 @@ def test_an_absent_name_is_a_missing_sensor(row: list[float | None]) -> None:
     np.testing.assert_array_equal(x, [reference(row)])
 
 
-@given(rows=st.lists(json_values, max_size=4) | json_values)
-def test_what_is_accepted_is_a_matrix_of_floats32_or_missing(rows: object) -> None:
-    """Any JSON either is refused as a client's error, or is exactly what the standard library reads in it."""
+@given(rows=st.lists(json_values | array_rows | object_rows, max_size=21) | json_values)
+def test_what_is_accepted_is_what_the_rules_allow(rows: object) -> None:
+    """Any JSON is read if and only if the documented rules allow it, and then as the standard library reads it."""
     body = json.dumps({"rows": rows}).encode()
+    allowed = rows_of(body, SENSORS, SHAPE.max_rows)
     try:
         read = codec.read_rows(body, SHAPE)
     except RequestError:
+        assert allowed is None
         return
-    assert isinstance(rows, list)
-    np.testing.assert_array_equal(read.x, [reference(row) for row in rows])
+    assert allowed is not None
+    assert read.x.tobytes() == np.array(allowed).tobytes()
     assert (np.isnan(read.x) | (np.abs(read.x) < FLOAT32_LIMIT)).all()
     assert read.complete == (not np.isnan(read.x).any())
+
+
+@given(
+    rows=st.lists(array_rows | object_rows, min_size=1, max_size=20),
+    spaces=st.integers(0, 3),
+    at_once=st.integers(1, 99),
+)
+def test_a_long_body_is_read_as_a_short_one_is(rows: list[Any], spaces: int, at_once: int) -> None:
+    """Wherever it is cut into slices, also between rows of either kind."""
+    body = json.dumps({"explain": True, "rows": rows, "fdr": 0.1}, indent=spaces or None).encode()
+    whole = codec.read_score(body, SHAPE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reading, "LONG", 8)
+        patch.setattr(slices, "LONG", at_once)
+        sliced = codec.read_score(body, SHAPE)
+
+    assert sliced.rows.x.tobytes() == whole.rows.x.tobytes()
+    assert (sliced.rows.complete, sliced.explain, sliced.fdr) == (whole.rows.complete, True, 0.1)
 
 
 @given(body=st.binary(max_size=60))

@@ -1,4 +1,4 @@
-"""The OpenAPI document and the service on its socket, held against each other by schemathesis with all of its checks."""
+"""The OpenAPI document and the service, held against each other by schemathesis with all of its checks."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ CONFIG = Path(__file__).with_name("contract.toml")
 
 @pytest.mark.slow
 def test_the_service_does_as_it_is_documented(models: Path, tmp_path: Path) -> None:
-    """What the schemas allow is answered, what they do not is refused, with documented statuses, media types, bodies."""
+    """What its schemas allow is answered, and all else refused, with documented statuses, media types and bodies."""
     log = tmp_path / "log"
     process = start(models, log)
     try:

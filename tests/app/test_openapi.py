@@ -4,13 +4,17 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from app import schemas, v2_schemas
-from app.errors import Forbidden, Unauthenticated
+from app import codec, schemas, v2_schemas
+from app.diagnosis import Shape
+from app.errors import Forbidden, RequestError, Unauthenticated
 from app.main import HTTP_PROBLEMS
 from app.refusals import STATUS, V2_STATUS
+from tests.conftest import PLANT_NAMES
 
 ROOT_VERBS = ("/encode", "/reconstruct", "/sample", "/score")
 ELSEWHERE = {Forbidden, Unauthenticated}
@@ -171,6 +175,28 @@ def test_what_is_answered_is_documented_as_valid(client: TestClient, document: J
 
     validator(document, schema).validate(body)
     assert client.post("/score", json=body).status_code == 200
+
+
+readings = st.none() | st.booleans() | st.floats(-1e39, 1e39) | st.sampled_from(["1", 3.4028235e38, 3.4028236e38, 5])
+array_rows = st.lists(readings, min_size=3, max_size=5)
+object_rows = st.dictionaries(st.sampled_from(["temperature", "pressure", "flow", "valve", "level"]), readings)
+questions = st.dictionaries(
+    st.sampled_from(["rows", "explain"]), st.lists(array_rows | object_rows | readings) | readings
+)
+
+
+@settings(deadline=None)
+@given(body=questions)
+def test_a_body_is_accepted_if_and_only_if_its_schema_allows_it(document: Json, body: Json) -> None:
+    """Of rows and nothing else; limits that no JSON Schema can say are those of `/score` and `/sample` only."""
+    schema = document["paths"]["/encode"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    allowed = validator(document, schema).is_valid(body)
+    try:
+        codec.read_rows(json.dumps(body).encode(), Shape(PLANT_NAMES, 16_384))
+    except RequestError:
+        assert not allowed
+    else:
+        assert allowed
 
 
 def test_every_error_under_v2_is_documented(document: Json) -> None:
