@@ -18,6 +18,8 @@ from pathlib import Path
 from benchmarks.fitting import machine
 from benchmarks.serving import bundle
 from benchmarks.soak.finding import Finding
+from benchmarks.soak.fuzz import fuzz
+from benchmarks.soak.long_bodies import long_bodies
 from benchmarks.soak.memory import memory
 from benchmarks.soak.overload import overload
 from benchmarks.soak.place import ROOT, Place
@@ -27,6 +29,8 @@ CHECKS: dict[str, Callable[[Place], Iterator[Finding]]] = {
     "overload": overload,
     "shutdown": shutdown,
     "memory": memory,
+    "fuzz": fuzz,
+    "long-bodies": long_bodies,
 }
 
 
