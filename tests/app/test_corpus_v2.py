@@ -13,6 +13,7 @@ import pytest
 from app.infer_body import HEADER
 from app.main import create_app
 from app.settings import Settings
+from app.v2_index import MOST_BYTES
 from tests.app.asgi import Answer, Asked, running
 from tests.app.corpus_v2 import BINARY, HEADERS, JSON, LEGAL, RAW, X, raw, tensor
 
@@ -131,7 +132,7 @@ def test_a_binary_request_is_answered(asked: Asked) -> None:
         (b"\xff", "invalid-json"),
         (b" ", "invalid-json"),
         (b"\xef\xbb\xbf{}", "invalid-json"),
-        (b"[" * 100_000, "invalid-json"),
+        (b"[" * 50_000, "invalid-json"),
         (b'{"ready":true,"ready":true}', "duplicate-key"),
         (rb'{"a":[{"b":1,"\u0062":2}]}', "duplicate-key"),
     ],
@@ -142,3 +143,11 @@ def test_a_wrong_look_at_the_index_is_refused(
 ) -> None:
     """Its body is nothing, or an object."""
     require_refusal(asked.post(INDEX, body), code, log)
+
+
+def test_a_look_at_the_index_is_short(asked: Asked) -> None:
+    """It is read on the event loop, so that no more is than one that says something can have."""
+    body = b'{"ready":true}'
+
+    assert asked.post(INDEX, body.ljust(MOST_BYTES)).status == 200
+    assert asked.post(INDEX, body.ljust(MOST_BYTES + 1)).status == 413
