@@ -14,8 +14,8 @@ from app.cursor import require_names_once
 from app.errors import InvalidContent, MalformedBody
 
 HEADER = "Inference-Header-Content-Length"
-_NAN = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|\bNaN\b', re.DOTALL)
-"""A string, to the end where it has none, or a NaN: no JSON, but what Triton's client writes for a missing sensor."""
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
+"""A string, to the end where it has none."""
 
 Size = Annotated[int, Meta(ge=0, le=2**40)]
 
@@ -92,7 +92,7 @@ def decode(text: bytes) -> Body:
         InvalidContent: `shape`, it is JSON but no inference request.
     """
     if b"NaN" in text:
-        text = _NAN.sub(lambda found: b"null" if found[0] == b"NaN" else found[0], text)
+        text = _with_null_for_nan(text)
     try:
         read = _BODY.decode(text)
     except msgspec.ValidationError as error:
@@ -107,3 +107,13 @@ def decode(text: bytes) -> Body:
     if b"\\" in text or msgspec.json.encode(read).count(b'"') != text.count(b'"'):
         require_names_once(text)
     return read
+
+
+def _with_null_for_nan(text: bytes) -> bytes:
+    """NaN is no JSON, but what Triton's client writes for a missing sensor; within a string it stays."""
+    written, at = bytearray(), 0
+    for string in _STRING.finditer(text):
+        written += text[at : string.start()].replace(b"NaN", b"null") + string[0]
+        at = string.end()
+    written += text[at:].replace(b"NaN", b"null")
+    return bytes(written)

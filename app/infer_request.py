@@ -10,6 +10,9 @@ from app.errors import InvalidContent, MalformedBody
 from app.infer_body import Output, OutputParameters, Parameters, decode, end_of_json
 from app.infer_rows import read_inputs, read_raw
 
+OTHER_OBJECTS = 1000
+"""Objects that a request may hold beside its inputs and outputs, which the protocol leaves open; more are not built."""
+
 
 class Wanted(Struct, frozen=True):
     """An output that is asked for, as raw bytes or as JSON."""
@@ -39,6 +42,11 @@ def read_infer(body: bytes, header: str | None, shape: Shape, outputs: Sequence[
     end = end_of_json(header, len(body))
     if end == 0:
         return InferRequest(None, read_raw(memoryview(body), shape), _wanted([], True, outputs), None)
+    most = OTHER_OBJECTS + 2 * (len(shape.sensors) + len(outputs))  # each input and output has one of parameters
+    if end > most and body.count(b"{", 0, end) > most:
+        raise InvalidContent(
+            "shape", f"The JSON is not an inference request of this model: it has over {most} objects."
+        )
     asked = decode(body[:end])
     parameters = asked.parameters or Parameters()
     return InferRequest(
