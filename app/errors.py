@@ -8,6 +8,8 @@ NelboError
 └── RequestError             something a client sent
     ├── Unauthenticated      from nobody that is known here
     ├── Forbidden            from somebody who may not ask this
+    ├── MalformedRequest     bytes that are no HTTP request
+    ├── HeadTooLarge         more bytes beside the body, or more headers, than the limit
     ├── MalformedBody        not readable as the format it says it is
     ├── UnsupportedMedia     a media type or coding that is not read
     ├── BodyTooLarge         more bytes than the limit
@@ -70,6 +72,14 @@ class Forbidden(RequestError):
     """The request's key lacks the scope for what it asks."""
 
 
+class MalformedRequest(RequestError):
+    """What came is not an HTTP request."""
+
+
+class HeadTooLarge(RequestError):
+    """The request's head has more bytes or more headers than the limit."""
+
+
 class MalformedBody(RequestError):
     """The body cannot be read as the format it says it is."""
 
@@ -83,7 +93,7 @@ class BodyTooLarge(RequestError):
 
 
 class RequestTimeout(RequestError):
-    """The body did not arrive in time."""
+    """The head or the body did not arrive in time."""
 
 
 class InvalidContent(RequestError):

@@ -19,15 +19,16 @@ from app.access import Access
 from app.authentication import Authentication, open_paths
 from app.backlog import Backlog
 from app.body import Intake
+from app.connection import Connection
 from app.cpus import available
 from app.drain import Drain
 from app.errors import Forbidden, NelboError, RequestError, SettingsError, Unauthenticated
 from app.keyring import Keyring
 from app.metrics import Metrics, shared_between_processes
-from app.one_write import OneWriteProtocol
 from app.openapi import document
 from app.pool import Pool
-from app.refusals import STATUS, refusal, refuse
+from app.reception import Reception
+from app.refusals import STATUS, answer_refused, refusal, refuse
 from app.repository import Repository, open_repository
 from app.scheduler import Scheduler
 from app.service import Service, version
@@ -87,7 +88,7 @@ def serve(settings: Settings) -> int:
         app,
         factory=several,
         workers=settings.workers,
-        http=OneWriteProtocol,
+        http=Connection,
         ws="none",
         lifespan="on",
         log_config=None,
@@ -123,11 +124,16 @@ class Workers(Multiprocess):
 
 def _layers(settings: Settings, drain: Drain, metrics: Metrics) -> list[Middleware]:
     """What is around every answer, the outermost first."""
-    tls = settings.tls_certificate is not None
-    layers = [Middleware(Access, drain=drain, metrics=metrics, log_answers=settings.access_log, tls=tls)]
+    layers = [Middleware(_access(settings, drain, metrics))]
     if settings.keys_are_set:
         layers.append(Middleware(Authentication, keyring=Keyring(settings), open_paths=open_paths(settings)))
     return layers
+
+
+def _access(settings: Settings, drain: Drain, metrics: Metrics) -> partial[Access]:
+    """What is around every answer, also where there was no request."""
+    tls = settings.tls_certificate is not None
+    return partial(Access, drain=drain, metrics=metrics, log_answers=settings.access_log, tls=tls)
 
 
 def _worker(settings: Settings) -> FastAPI:
@@ -148,16 +154,18 @@ def _log() -> None:
 @asynccontextmanager
 async def _lifespan(
     app: FastAPI, settings: Settings, repository: Repository | None, metrics: Metrics, drain: Drain
-) -> AsyncIterator[dict[str, Service]]:
+) -> AsyncIterator[dict[str, object]]:
     served = repository or open_repository(settings)
     statuses = {STATUS[kind] for kind in STATUS.keys() - {Unauthenticated, Forbidden}} | {500}
     openapi = document(app.routes, version(), statuses, served, settings)
+    reception = Reception(settings, _access(settings, drain, metrics)(answer_refused))
     cpus = max(1, available() // settings.workers)
     threads = settings.threads or cpus
     with ThreadPoolExecutor(threads, thread_name_prefix="verb") as executor, _few_collections(), drain.at_sigterm():
         pool = Pool(executor, Backlog(settings.queue_seconds, threads))
         scheduler = Scheduler(pool, cpus, Backlog(settings.queue_seconds))
-        yield {"service": Service(settings, served, metrics, Intake(settings), scheduler, drain, openapi)}
+        service = Service(settings, served, metrics, Intake(settings), scheduler, drain, openapi)
+        yield {"service": service, "reception": reception}
 
 
 @contextmanager

@@ -6,13 +6,16 @@ from collections.abc import Mapping
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from app.errors import (
     BodyTooLarge,
     Fault,
     Forbidden,
+    HeadTooLarge,
     InvalidContent,
     MalformedBody,
+    MalformedRequest,
     NotEnabled,
     RequestError,
     RequestTimeout,
@@ -24,6 +27,7 @@ from app.errors import (
 from app.problems import problem
 
 STATUS: dict[type[RequestError], int] = {
+    MalformedRequest: 400,
     MalformedBody: 400,
     Unauthenticated: 401,
     Forbidden: 403,
@@ -32,6 +36,7 @@ STATUS: dict[type[RequestError], int] = {
     BodyTooLarge: 413,
     UnsupportedMedia: 415,
     InvalidContent: 422,
+    HeadTooLarge: 431,
     NotEnabled: 503,
     Unavailable: 503,
 }
@@ -66,6 +71,11 @@ def refuse(request: Request, error: RequestError) -> Response:
     statuses, headers = (V2_STATUS, V2_HEADERS) if under_v2(path) else (STATUS, HEADERS)
     told = {"Retry-After": str(random.randint(*RETRY_SECONDS))} if kind is Unavailable else headers.get(kind)
     return refusal(path, statuses[kind], error.code, error.detail, request_id, error.faults, told)
+
+
+async def answer_refused(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer what the connection took for no request, instead of the application; `refusal` of its state is why."""
+    await refuse(Request(scope), scope["state"]["refusal"])(scope, receive, send)
 
 
 def farewell(request: Request) -> Response:

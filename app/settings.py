@@ -59,8 +59,12 @@ class Settings(BaseSettings):
     """Most patterns of missing sensors in one `/score`: a new one costs scoring the held-out rows again."""
     queue_seconds: Annotated[float, Field(gt=0)] = 1.5
     """Time that what waits to be computed may take; while it takes longer, requests are refused with 503."""
+    head_seconds: Annotated[float, Field(gt=0)] = 5.0
+    """Time within which a request's head must have arrived, on a new connection from its begin."""
     body_seconds: Annotated[float, Field(gt=0)] = 10.0
     """Time within which a request's body must have arrived."""
+    write_seconds: Annotated[float, Field(gt=0)] = 30.0
+    """Time after which an answer is given up of which the client has taken nothing more."""
     drain_seconds: Annotated[float, Field(ge=0)] = 3.0
     """Time for which the service, told to stop, goes on to answer with readiness off and every connection closing."""
     shutdown_seconds: Annotated[int, Field(ge=0)] = 20

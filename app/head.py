@@ -1,0 +1,67 @@
+"""The head of a request: what it must have, how large it may be, and how it reads without the offer of an upgrade."""
+
+from collections.abc import Iterable
+
+from app.errors import HeadTooLarge, MalformedRequest
+
+Headers = list[tuple[bytes, bytes]]
+"""Names in lower case and values."""
+
+MOST_BYTES = 32 * 2**10
+MOST_HEADERS = 100
+OFFERS = (b"upgrade", b"http2-settings")
+"""Headers that offer another protocol, and what the header Connection calls them."""
+
+
+def check_size(url: bytes, headers: Headers) -> None:
+    """Refuse a head of too many bytes.
+
+    Raises:
+        HeadTooLarge: `head-too-large`.
+    """
+    if len(url) + sum(len(name) + len(value) + 4 for name, value in headers) > MOST_BYTES:
+        raise too_large()
+
+
+def check_count(headers: Headers) -> None:
+    """Refuse too many headers.
+
+    Raises:
+        HeadTooLarge: `head-too-large`.
+    """
+    if len(headers) > MOST_HEADERS:
+        raise HeadTooLarge("head-too-large", f"Expected at most {MOST_HEADERS} headers.")
+
+
+def has_a_host(headers: Headers) -> bool:
+    """Whether there is one header Host, as every request has since HTTP/1.1 (RFC 9112, 3.2)."""
+    hosts = 0
+    for name, _ in headers:
+        if name == b"host":
+            hosts += 1
+    return hosts == 1
+
+
+def too_large() -> HeadTooLarge:
+    """What is told of a head, or of what comes between a body's bytes, that is longer than `MOST_BYTES`."""
+    return HeadTooLarge("head-too-large", f"Expected at most {MOST_BYTES} bytes beside the body.")
+
+
+def hostless() -> MalformedRequest:
+    """What is told of a head without a Host, or with several."""
+    return MalformedRequest("missing-host", "Expected one header Host.")
+
+
+def without_offer(method: bytes, url: bytes, version: str, headers: Headers) -> bytes:
+    """A head that asks for the same, but offers no other protocol: a server may ignore the offer (RFC 9110, 7.8)."""
+    lines = [b"%b %b HTTP/%b" % (method, url, version.encode())]
+    for name, value in headers:
+        told = b", ".join(_not_offers(value)) if name == b"connection" else value
+        if name not in OFFERS and (told or name != b"connection"):
+            lines.append(b"%b: %b" % (name, told))
+    return b"\r\n".join([*lines, b"", b""])
+
+
+def _not_offers(connection: bytes) -> Iterable[bytes]:
+    options = (option.strip() for option in connection.split(b","))
+    return (option for option in options if option.lower() not in OFFERS)

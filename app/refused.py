@@ -1,0 +1,40 @@
+"""The turn to answer of what came on a connection and is no request, in uvicorn's terms."""
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from app.errors import RequestError
+
+
+def cycle_of(connection: HttpToolsProtocol, refusal: RequestError) -> RequestResponseCycle:
+    """Like that of a request without a body, after whose answer the connection ends; its state holds the refusal.
+
+    The path stays empty: it may not have come, or not whole.
+    """
+    known = connection.scope is not None and connection.url
+    scope: Any = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": connection.parser.get_method().decode() if known else "",
+        "path": "",
+        "headers": connection.headers if known else [],
+        "client": connection.client,
+        "state": {"refusal": refusal},
+    }
+    cycle = RequestResponseCycle(
+        scope=scope,
+        transport=connection.transport,
+        flow=connection.flow,
+        logger=connection.logger,
+        access_logger=connection.access_logger,
+        access_log=connection.access_log,
+        default_headers=connection.server_state.default_headers,
+        message_event=asyncio.Event(),
+        expect_100_continue=False,
+        keep_alive=False,
+        on_response=connection.on_response_complete,
+    )
+    cycle.more_body = False
+    return cycle
