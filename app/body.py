@@ -95,7 +95,7 @@ async def _piece(request: Request) -> tuple[bytes, bool]:
 
 def _announced(request: Request) -> int:
     length = _header(request, b"content-length", "0")
-    return int(length) if length.isascii() and length.isdigit() and len(length) < 19 else 0
+    return int(length) if length.isascii() and length.isdigit() and len(length) <= 20 else 0
 
 
 def _header(request: Request, wanted: bytes, otherwise: str = "") -> str:

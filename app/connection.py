@@ -49,8 +49,6 @@ class Connection(HttpToolsProtocol):
         """Bytes that came last."""
         self._useless = 0
         """Bytes that came, one after the other, without completing a head or adding to a body."""
-        self._grew = False
-        """Whether there were bytes of a body among those that came last."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         """Begin to wait for a head."""
@@ -69,33 +67,39 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Take bytes: parts of heads and bodies, one or many."""
         self._unset_keepalive_if_required()
+        before = self.cycle
+        held = len(before.body) if before is not None and before.more_body else 0
         while not self._deaf:
             self._arrived = len(data)
             try:
                 self.parser.feed_data(data)
             except httptools.HttpParserUpgrade as offer:
                 data = self._without_offer(data[offer.args[0] :])
+                continue
             except httptools.HttpParserError as error:
                 self._refuse(error.__context__)
-            else:
-                self._go_on()
                 return
+            cycle = self.cycle
+            if cycle is None or cycle.scope is not self.scope:
+                self._go_on_with_head()
+            elif cycle.response_complete:
+                self._go_on_with_rest()
+            elif self._awaited or cycle.more_body:
+                self._go_on_with_body(cycle is not before or len(cycle.body) > held)
+            return
 
     def on_headers_complete(self) -> None:
         """Make a request of a head, unless it must not be one; the parser stops at what is raised here."""
-        head.check_count(self.headers)
-        if self._awaited or self._arrived > head.MOST_BYTES:
-            head.check_size(self.url, self.headers)
-        if self.expect_100_continue or not head.has_a_host(self.headers):
-            self._mind_version()
+        hosts = 0
+        for name, _ in self.headers:
+            if name == b"host":
+                hosts += 1
+        large = self._awaited or self._arrived > head.MOST_BYTES or len(self.headers) > head.MOST_HEADERS
+        if large or hosts != 1 or self.expect_100_continue:
+            self._check_head(hosts)
         if len(self.pipeline) >= MOST_WAITING:
             raise TooManyWait
-        super().on_headers_complete()
-
-    def on_body(self, body: bytes) -> None:
-        """Take a part of a body."""
-        self._grew = True
-        super().on_body(body)
+        HttpToolsProtocol.on_headers_complete(self)
 
     def eof_received(self) -> bool:  # type: ignore[override] # uvicorn has no answer
         """Whether to keep the connection although the client sends no more: for an answer that is due."""
@@ -119,37 +123,34 @@ class Connection(HttpToolsProtocol):
         super().resume_writing()
         self.transport.resumed()
 
-    def _go_on(self) -> None:
-        """See to what is not complete after all bytes that came: a head, a body, or what nobody wants any more."""
-        cycle = self.cycle
-        if cycle is None or cycle.scope is not self.scope:
-            if self._await_head() > head.MOST_BYTES:
-                self._refuse(head.too_large())
-        elif cycle.response_complete:  # what comes is the rest of that request, or nothing of the next one
-            most = self._reception.settings.max_body_bytes
-            if self._await_head() > most or len(self.headers) > 2 * head.MOST_HEADERS:
-                self.transport.close()
-        elif self._awaited or cycle.more_body:
-            self._await_body()
+    def _go_on_with_head(self) -> None:
+        """Wait for a head that is not complete."""
+        if self._await_head() > head.MOST_BYTES:
+            self._refuse(head.too_large())
+
+    def _go_on_with_rest(self) -> None:
+        """Wait for the end of a request that is answered already, and for the next one."""
+        most = self._reception.settings.max_body_bytes
+        if self._await_head() > most or len(self.headers) > 2 * head.MOST_HEADERS:
+            self.transport.close()
+
+    def _go_on_with_body(self, grew: bool) -> None:
+        """Leave it to the application to wait for a body, if something of it came; trailers come as headers."""
+        if self._awaited:
+            self._awaited = False
+            self._reception.heads.stop(self._head_is_late)
+        self._useless = 0 if grew else self._useless + self._arrived
+        if self._useless > head.MOST_BYTES or len(self.headers) > 2 * head.MOST_HEADERS:
+            self._refuse(head.too_large())
 
     def _await_head(self) -> int:
-        """Wait for a head to be complete; the bytes that came since then."""
+        """Let a head's time run; the bytes that came since it does."""
         if self._awaited:
             self._useless += self._arrived
         else:
             self._awaited, self._useless = True, 0
             self._reception.heads.start(self._head_is_late)
         return self._useless
-
-    def _await_body(self) -> None:
-        """Wait for a body to be complete, which the application does; trailers come as headers."""
-        if self._awaited or self._grew:
-            self._awaited, self._grew, self._useless = False, False, 0
-            self._reception.heads.stop(self._head_is_late)
-        else:
-            self._useless += self._arrived
-        if self._useless > head.MOST_BYTES or len(self.headers) > 2 * head.MOST_HEADERS:
-            self._refuse(head.too_large())
 
     def _head_is_late(self) -> None:
         cycle = self.cycle
@@ -162,11 +163,17 @@ class Connection(HttpToolsProtocol):
             late = f"The head of the request did not arrive within {seconds:g} seconds."
             self._refuse(RequestTimeout("request-timeout", late))
 
-    def _mind_version(self) -> None:
-        """HTTP/1.0 knows neither 100 Continue nor Host, of which every other version must have one."""
+    def _check_head(self, hosts: int) -> None:
+        """Look at a head that may be too large, or has not one header Host (RFC 9112, 3.2).
+
+        Raises:
+            HeadTooLarge: `head-too-large`.
+            MalformedRequest: `missing-host`.
+        """
+        head.check_size(self.url, self.headers)
         if self.parser.get_http_version() == "1.0":
-            self.expect_100_continue = False
-        elif not head.has_a_host(self.headers):
+            self.expect_100_continue = False  # it knows neither that, nor Host
+        elif hosts != 1:
             raise head.hostless()
 
     def _should_upgrade(self) -> bool:

@@ -14,37 +14,22 @@ OFFERS = (b"upgrade", b"http2-settings")
 
 
 def check_size(url: bytes, headers: Headers) -> None:
-    """Refuse a head of too many bytes.
+    """Refuse a head of too many bytes or headers.
 
     Raises:
         HeadTooLarge: `head-too-large`.
     """
-    if len(url) + sum(len(name) + len(value) + 4 for name, value in headers) > MOST_BYTES:
+    if (
+        len(headers) > MOST_HEADERS
+        or len(url) + sum(len(name) + len(value) + 4 for name, value in headers) > MOST_BYTES
+    ):
         raise too_large()
 
 
-def check_count(headers: Headers) -> None:
-    """Refuse too many headers.
-
-    Raises:
-        HeadTooLarge: `head-too-large`.
-    """
-    if len(headers) > MOST_HEADERS:
-        raise HeadTooLarge("head-too-large", f"Expected at most {MOST_HEADERS} headers.")
-
-
-def has_a_host(headers: Headers) -> bool:
-    """Whether there is one header Host, as every request has since HTTP/1.1 (RFC 9112, 3.2)."""
-    hosts = 0
-    for name, _ in headers:
-        if name == b"host":
-            hosts += 1
-    return hosts == 1
-
-
 def too_large() -> HeadTooLarge:
-    """What is told of a head, or of what comes between a body's bytes, that is longer than `MOST_BYTES`."""
-    return HeadTooLarge("head-too-large", f"Expected at most {MOST_BYTES} bytes beside the body.")
+    """What is told of too much in a head, or of too much of a body that adds nothing to it."""
+    most = f"at most {MOST_BYTES} bytes and {MOST_HEADERS} headers"
+    return HeadTooLarge("head-too-large", f"Expected {most} beside the body.")
 
 
 def hostless() -> MalformedRequest:

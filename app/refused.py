@@ -16,11 +16,17 @@ def cycle_of(connection: HttpToolsProtocol, refusal: RequestError) -> RequestRes
     known = connection.scope is not None and connection.url
     scope: Any = {
         "type": "http",
+        "asgi": {"version": connection.asgi_version, "spec_version": "2.3"},
         "http_version": "1.1",
         "method": connection.parser.get_method().decode() if known else "",
+        "scheme": connection.scheme,
+        "root_path": connection.root_path,
         "path": "",
+        "raw_path": b"",
+        "query_string": b"",
         "headers": connection.headers if known else [],
         "client": connection.client,
+        "server": connection.server,
         "state": {"refusal": refusal},
     }
     cycle = RequestResponseCycle(
