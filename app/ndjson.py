@@ -111,5 +111,6 @@ def _parted(lines: list[Line]) -> Iterator[list[Line]]:
 
 
 def _refused(line: int, error: RequestError) -> bytes:
+    error.with_traceback(None)  # as in refusals
     told: dict[str, object] = {"line": line, "code": error.code, "detail": error.detail}
     return orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE)

@@ -86,7 +86,8 @@ class Outlet:
         self._reception.quiet.start(self._listen)
 
     def forget(self) -> None:
-        """Wait for nothing any more."""
+        """Wait for nothing any more, and let go of the connection, which holds this: cycles stay for long."""
+        self._sending = _no
         self._reception.readers.stop(self._look)
         self._reception.leavers.stop(self.close)
         self._reception.quiet.stop(self._listen)
@@ -126,3 +127,7 @@ class Outlet:
 
 def _yes() -> bool:
     return True
+
+
+def _no() -> bool:
+    return False

@@ -67,6 +67,7 @@ def refuse(request: Request, error: RequestError) -> Response:
     """What a client is told whose request cannot be answered."""
     scope, kind = request.scope, type(error)
     scope["state"]["code"] = error.code
+    error.with_traceback(None)  # its frames hold the body, and the futures that hold the error
     path, request_id = scope["path"], scope["state"]["request_id"]
     statuses, headers = (V2_STATUS, V2_HEADERS) if under_v2(path) else (STATUS, HEADERS)
     told = {"Retry-After": str(random.randint(*RETRY_SECONDS))} if kind is Unavailable else headers.get(kind)

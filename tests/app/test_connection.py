@@ -1,6 +1,7 @@
 """What may be sent on a connection and for how long: hostile bytes, slow clients, and those that go away."""
 
 import asyncio
+import gc
 import json
 import logging
 import re
@@ -20,7 +21,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route
 
-from app.connection import MOST_WAITING
+from app.connection import MOST_WAITING, Connection
+from app.errors import RequestError
 from app.head import MOST_BYTES, MOST_HEADERS
 from app.main import create_app
 from app.reception import Reception
@@ -256,6 +258,22 @@ def test_a_compressed_body_is_refused_at_a_verb_and_bounded_under_v2(port: int) 
 
     assert statuses(said) == [415]
     assert b'"code":"unsupported-coding"' in said
+
+
+@pytest.mark.parametrize("sent", [post(CLOSE, body=b"{" + 10_000 * b" "), post(CLOSE, body=b"{}"), b"garbage\r\n"])
+def test_nothing_of_what_was_refused_stays(port: int, sent: bytes) -> None:
+    """Neither connections nor errors, whose frames hold bodies, wait for the collector, which seldom comes."""
+    gc.collect()
+    gc.disable()
+    try:
+        exchange(port, sent, half_closed=True)
+        exchange(port, get(LIVE, CLOSE))
+        kept = [kept for kept in gc.get_objects() if isinstance(kept, RequestError | Connection)]
+    finally:
+        gc.enable()
+
+    assert sum(isinstance(kept, RequestError) for kept in kept) == 0
+    assert sum(isinstance(kept, Connection) for kept in kept) <= 1
 
 
 @pytest.fixture(scope="module")
