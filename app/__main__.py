@@ -12,8 +12,9 @@ from app.errors import NelboError, SettingsError
 from app.hold import Hold
 from app.inspection import describe
 from app.keys import SCOPES, new_key
+from app.model import open_model
 from app.processes import Opening
-from app.repository import open_model, open_repository
+from app.repository import open_repository
 from app.scoring import Job, Workers, score_file
 from app.settings import Settings
 from app.verbs import default_rate

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from app.errors import BundleError
 from app.manifest import Manifest
+from app.onnx_graph import check_graph
 
 FORMAT = 3
 """What is written."""
@@ -25,13 +26,14 @@ PROBE = "probe.npz"
 REPORT = "report.json"
 ENCODE, RECONSTRUCT, SAMPLE, SCORE = "encode.onnx", "reconstruct.onnx", "sample.onnx", "score.onnx"
 IMPORTANCE = "importance.onnx"
-FILES = frozenset({MANIFEST, CALIBRATION, PROBE, REPORT, ENCODE, RECONSTRUCT, SAMPLE, SCORE, IMPORTANCE})
+GRAPHS = (ENCODE, RECONSTRUCT, SAMPLE, SCORE, IMPORTANCE)
+FILES = frozenset({MANIFEST, CALIBRATION, PROBE, REPORT, *GRAPHS})
 """What a bundle holds beside SHA256SUMS."""
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle whose every file has the hash that SHA256SUMS says."""
+    """A bundle whose every file has the hash that SHA256SUMS says, and whose graphs hold what is allowed only."""
 
     path: Path
     manifest: Manifest
@@ -40,33 +42,36 @@ class Bundle:
 
 
 def read(path: Path) -> Bundle:
-    """The bundle at `path`, hashes and manifest verified; no graph is opened.
+    """The bundle at `path`, hashes, manifest and what its graphs hold verified; no graph is opened.
 
     Raises:
         BundleError: a file is missing, is a link, is not listed or has another hash; the manifest is of another format
-            or does not read; the folder's names are not the manifest's.
+            or does not read; the folder's names are not the manifest's; a graph holds what is not allowed.
     """
     sums = path / SUMS
     if not sums.is_file():
-        raise BundleError(f"{path}: {SUMS} is missing; expected a bundle folder written by nelbo-train")
+        raise BundleError(path, f"{SUMS} is missing; expected a bundle folder written by nelbo-train")
     listed = _parse_sums(sums)
     present = {entry.name for entry in path.iterdir()} - {SUMS}
     if odd := sorted(present ^ set(listed) | {MANIFEST} - present):
-        raise BundleError(f"{path}: {', '.join(odd)}: missing, or not listed in {SUMS}")
+        raise BundleError(path, f"{', '.join(odd)}: missing, or not listed in {SUMS}")
     for name, expected in listed.items():
         file = path / name
         if file.is_symlink() or not file.is_file():
-            raise BundleError(f"{file}: expected a plain file")
+            raise BundleError(path, f"{name}: expected a plain file")
         found = sha256(file)
         if found != expected:
-            raise BundleError(f"{file}: SHA-256 is {found}, {SUMS} says {expected}")
+            raise BundleError(path, f"{name}: SHA-256 is {found}, {SUMS} says {expected}")
     manifest = _parse_manifest(path / MANIFEST)
     if odd := sorted(present ^ FILES):
-        raise BundleError(f"{path}: {', '.join(odd)}: missing, or not part of format {manifest.format}")
+        raise BundleError(path, f"{', '.join(odd)}: missing, or not part of format {manifest.format}")
     if (path.parent.name, path.name) != (manifest.name, str(manifest.version)):
         raise BundleError(
-            f"{path}: the manifest says {manifest.name}/{manifest.version}, the folder {path.parent.name}/{path.name}"
+            path,
+            f"{MANIFEST}: it says {manifest.name}/{manifest.version}, the folder is {path.parent.name}/{path.name}",
         )
+    for graph in GRAPHS:
+        check_graph(path / graph, manifest.opset)
     return Bundle(path, manifest, sha256(sums))
 
 
@@ -85,10 +90,11 @@ def sha256(file: Path) -> str:
 
 def _parse_sums(sums: Path) -> dict[str, str]:
     listed: dict[str, str] = {}
-    for number, line in enumerate(sums.read_bytes().splitlines(), start=1):
-        match = re.fullmatch(rb"([0-9a-f]{64})  ([A-Za-z0-9._-]+)", line)
+    for number, line in enumerate(sums.read_bytes().splitlines(keepends=True), start=1):
+        match = re.fullmatch(rb"([0-9a-f]{64})  ([A-Za-z0-9._-]+)\n", line)
         if match is None or match[2].decode() in listed:
-            raise BundleError(f"{sums}, line {number}: expected '<64 hex digits>  <file name>', each name once")
+            expected = "expected '<64 hex digits>  <file name>', each name once"
+            raise BundleError(sums.parent, f"{SUMS}, line {number}: {expected}")
         listed[match[2].decode()] = match[1].decode()
     return listed
 
@@ -98,10 +104,11 @@ def _parse_manifest(file: Path) -> Manifest:
     found = re.search(rb'"format"\s*:\s*(\d+)', text)
     if found is None or int(found[1]) not in READ:
         said = "no format" if found is None else f"format {int(found[1])}"
-        raise BundleError(f"{file}: {said}; this nelbo reads formats {' and '.join(map(str, READ))}")
+        raise BundleError(file.parent, f"{MANIFEST}: {said}; this nelbo reads formats {' and '.join(map(str, READ))}")
     try:
         return Manifest.model_validate_json(text)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         place = ".".join(map(str, first["loc"])) or "the whole"
-        raise BundleError(f"{file}: {place}: {first['msg']} ({error.error_count()} faults in all)") from error
+        told = f"{place}: {first['msg']} ({error.error_count()} faults in all)"
+        raise BundleError(file.parent, f"{MANIFEST}: {told}") from error

@@ -6,7 +6,7 @@ that goes takes its own nats with it.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy.typing as npt
 from app.array import Array, has_nan
 from app.cache import Cache
 from app.engine import Engine
+from app.errors import BundleError
 from app.ranking import Ranking
 from app.tail import fit_tail
 
@@ -49,13 +50,22 @@ class Calibration:
         """Read `scores` [n] and `rows` [≤ 2000, D] from calibration.npz; `engine` scores these under other patterns.
 
         That takes a while for each pattern; where another process does it, `rank` asks it.
+
+        Raises:
+            BundleError: there are not as many scores as the manifest says, one is no number, or the rows have not the
+                sensors' width.
         """
-        self._tail = engine.manifest.calibration.tail
+        manifest = engine.manifest
         with np.load(file, allow_pickle=False) as stored:
-            self._complete = Ranking(np.sort(stored["scores"]), self._tail)
-            self._rows: Array = stored["rows"]
-        self._engine = engine
-        self._rankings = Cache(rank or self._rank_under, patterns_kept)
+            scores, rows = stored["scores"], stored["rows"]
+        count, sensors = manifest.calibration.rows, len(manifest.sensors)
+        if (scores.shape, rows.shape[1:]) != ((count,), (sensors,)) or not np.isfinite(scores).all():
+            found = f"scores {list(scores.shape)} and rows {list(rows.shape)}"
+            expected = f"finite scores [{count}] and rows [m, {sensors}]"
+            raise BundleError(file.parent, f"{file.name}: it holds {found}, expected {expected}")
+        self._complete = Ranking(np.sort(scores), manifest.calibration.tail)
+        # Nothing here refers to this object, so that a model that is served no more goes at once.
+        self._rankings = Cache(rank or partial(_rank_under, engine, rows, self._complete), patterns_kept)
         self._threshold = lru_cache(RATES_KEPT)(self._complete.threshold)
 
     def judge(self, x: Array, score: Array, false_alarm_rate: float) -> Verdict:
@@ -114,16 +124,17 @@ class Calibration:
         """
         self._complete.require(false_alarm_rate)
 
-    def _rank_under(self, pattern: bytes) -> Ranking:
-        """The ranking with only the sensors of `pattern` (one bool byte each) observed.
 
-        A pattern has a tail of its own where the complete rows have one, fitted in the same way.
-        """
-        observed = np.frombuffer(pattern, dtype=bool)
-        if observed.all():
-            return self._complete
-        held_out = np.sort(self._engine.score(np.where(observed, self._rows, np.nan)).score)
-        return Ranking(held_out, fit_tail(held_out) if self._tail else None)
+def _rank_under(engine: Engine, rows: Array, complete: Ranking, pattern: bytes) -> Ranking:
+    """The ranking of held-out rows [m, D] with only the sensors of `pattern` (one bool byte each) observed.
+
+    A pattern has a tail of its own where the complete rows have one, fitted in the same way.
+    """
+    observed = np.frombuffer(pattern, dtype=bool)
+    if observed.all():
+        return complete
+    held_out = np.sort(engine.score(np.where(observed, rows, np.nan)).score)
+    return Ranking(held_out, fit_tail(held_out) if complete.tail else None)
 
 
 def _patterns(x: Array) -> Iterator[tuple[Pattern, Pattern]]:

@@ -102,10 +102,20 @@ class ModelSummary(Wire):
     device: Literal["cpu", "cuda"]
 
 
+class RefusedBundle(Wire):
+    """A version that is not served as it lies in the folder of models."""
+
+    name: str
+    version: int
+    reason: str
+    served: Annotated[bool, Field(description="Whether what it was before is served still")]
+
+
 class Models(Wire):
-    """Every model that is served."""
+    """Every model that is served, and every bundle that is refused."""
 
     models: list[ModelSummary]
+    refused: list[RefusedBundle]
 
 
 class Links(Wire):
@@ -157,8 +167,19 @@ def service_info(repository: Repository, version: str) -> ServiceInfo:
 
 
 def models(repository: Repository) -> Models:
-    """Every model, with the version that answers where none is named."""
-    return Models(models=[_summary(name, repository) for name in repository.models])
+    """Every model, with the version that answers where none is named, and every bundle that is refused."""
+    return Models(
+        models=[_summary(name, repository) for name in repository.models],
+        refused=[
+            RefusedBundle(
+                name=address.name,
+                version=address.version,
+                reason=why.reason,
+                served=address in repository.stock.models,
+            )
+            for address, why in sorted(repository.stock.refused.items(), key=lambda item: item[0])
+        ],
+    )
 
 
 def model_info(model: Model, repository: Repository, settings: Settings) -> ModelInfo:

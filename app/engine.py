@@ -191,9 +191,12 @@ def _prove(engine: Engine, opened: Bundle) -> None:
     proof = Proof.read(opened.path / bundle.PROBE)
     sensor_scale = np.array([sensor.scale for sensor in opened.manifest.sensors])
     computed = engine.answers(proof.x, proof.noise, proof.draws)
+    rows = opened.manifest.probe.rows
+    if len(proof.x) != rows or computed.shapes() != proof.answers.shapes():
+        raise BundleError(
+            opened.path, f"{bundle.PROBE}: it has {len(proof.x)} rows or misshapen answers, expected {rows}"
+        )
     name, excess = computed.worst(proof.answers, sensor_scale, opened.manifest.probe)
     if not excess <= 0:
-        raise BundleError(
-            f"{opened.path}: the probe's {name} is off by {excess:.3g} more than the manifest allows on this machine; "
-            "the graphs do not compute what was trained"
-        )
+        told = f"{name} is off by {excess:.3g} more than the manifest allows on this machine"
+        raise BundleError(opened.path, f"{bundle.PROBE}: {told}; the graphs do not compute what was trained")

@@ -21,6 +21,7 @@ NelboError
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 
 class NelboError(Exception):
@@ -36,7 +37,14 @@ class DeviceError(SettingsError):
 
 
 class BundleError(NelboError):
-    """A bundle that must not be served; the text names the bundle, what was found and what was expected."""
+    """A bundle that must not be served; the text names the bundle, what was found and what was expected.
+
+    `reason` is the same without the folder and the words of other libraries: it may be told to a client.
+    """
+
+    def __init__(self, folder: Path, reason: str, cause: object = "") -> None:
+        super().__init__(f"{folder}: {reason}: {cause}" if cause else f"{folder}: {reason}")
+        self.reason = reason
 
 
 class TableError(NelboError):

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from uvicorn.supervisors.multiprocess import Multiprocess
 
-from app import docs, routes, v2
+from app import docs, routes, v2, v2_control
 from app.access import Access
 from app.authentication import Authentication, open_paths
 from app.backlog import Backlog
@@ -25,7 +25,7 @@ from app.drain import Drain
 from app.errors import Forbidden, NelboError, RequestError, SettingsError, Unauthenticated
 from app.keyring import Keyring
 from app.metrics import Metrics, shared_between_processes
-from app.openapi import document
+from app.openapi import Documents, document
 from app.pool import Pool
 from app.reception import Reception
 from app.refusals import STATUS, answer_refused, refusal, refuse
@@ -33,6 +33,7 @@ from app.repository import Repository, open_repository
 from app.scheduler import Scheduler
 from app.service import Service, version
 from app.settings import Settings
+from app.shelf import Shelf
 from app.shortcut import Shortcut
 from app.tls import Tls
 
@@ -55,7 +56,8 @@ def create_app(settings: Settings | None = None, repository: Repository | None =
     """
     settings = settings or Settings()
     metrics, drain = Metrics(), Drain(settings.drain_seconds)
-    lifespan = partial(_lifespan, settings=settings, repository=repository, metrics=metrics, drain=drain)
+    given = [repository] if repository else []
+    lifespan = partial(_lifespan, settings=settings, given=given, metrics=metrics, drain=drain)
     app = Shortcut(
         [routes.asked, v2.asked],
         title="nelbo",
@@ -69,6 +71,7 @@ def create_app(settings: Settings | None = None, repository: Repository | None =
     app.include_router(routes.router)
     app.include_router(docs.router)
     app.include_router(v2.router)
+    app.include_router(v2_control.router)
     return app
 
 
@@ -153,19 +156,23 @@ def _log() -> None:
 
 @asynccontextmanager
 async def _lifespan(
-    app: FastAPI, settings: Settings, repository: Repository | None, metrics: Metrics, drain: Drain
+    app: FastAPI, settings: Settings, given: list[Repository], metrics: Metrics, drain: Drain
 ) -> AsyncIterator[dict[str, object]]:
-    served = repository or open_repository(settings)
     statuses = {STATUS[kind] for kind in STATUS.keys() - {Unauthenticated, Forbidden}} | {500}
-    openapi = document(app.routes, version(), statuses, served, settings)
+    documents = Documents(partial(document, app.routes, version(), statuses, settings))
     reception = Reception(settings, _access(settings, drain, metrics)(answer_refused))
     cpus = max(1, available() // settings.workers)
     threads = settings.threads or cpus
     with ThreadPoolExecutor(threads, thread_name_prefix="verb") as executor, _few_collections(), drain.at_sigterm():
         pool = Pool(executor, Backlog(settings.queue_seconds, threads))
         scheduler = Scheduler(pool, cpus, Backlog(settings.queue_seconds))
-        service = Service(settings, served, metrics, Intake(settings), scheduler, drain, openapi)
-        yield {"service": service, "reception": reception}
+        # Taken, since whatever holds the first repository keeps its models in memory when others are served.
+        served = given.pop() if given else open_repository(settings)
+        shelf = Shelf(served, settings, metrics, changed=scheduler.forget)
+        del served
+        async with shelf.watching():
+            service = Service(settings, shelf, metrics, Intake(settings), scheduler, drain, documents.of)
+            yield {"service": service, "reception": reception}
 
 
 @contextmanager

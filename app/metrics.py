@@ -6,10 +6,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
+
+from app.model import Model
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """The environment variable by which prometheus_client learns, when it is imported, where processes share counters."""
@@ -63,6 +65,25 @@ class Metrics:
             registry=registry,
             multiprocess_mode="max",
         )
+        self._bundle_loads = Counter(
+            "nelbo_bundle_loads",
+            "Bundles that a worker opened, or refused, at its start or when their folder changed.",
+            ["result"],
+            registry=registry,
+        )
+        self._bundle_info = Gauge(
+            "nelbo_bundle_info",
+            "1 for each bundle that is served, 0 for one that was.",
+            ["name", "version", "digest"],
+            registry=registry,
+            multiprocess_mode="mostrecent",
+        )
+        self._bundles_refused = Gauge(
+            "nelbo_bundles_refused",
+            "Versions that are not served as they lie in the folder of models now: see /models.",
+            registry=registry,
+            multiprocess_mode="mostrecent",
+        )
         self._child: Callable[..., Any] = lru_cache(MOST_CHILDREN)(lambda metric, *labels: metric.labels(*labels))
         """The one of a metric's counters that has these labels; `labels` looks for it more slowly."""
 
@@ -74,6 +95,18 @@ class Metrics:
     def count_rows(self, verb: str, rows: int) -> None:
         """So many rows were answered by one of the four verbs."""
         self._child(self._rows, verb).inc(rows)
+
+    def count_bundle_load(self, result: Literal["opened", "refused"]) -> None:
+        """A bundle was opened, or must not be served."""
+        self._child(self._bundle_loads, result).inc()
+
+    def tell_bundles(self, before: Iterable[Model], now: Iterable[Model], refused: int) -> None:
+        """Other models are served now than before, and so many versions are refused."""
+        for value, models in ((0, before), (1, now)):
+            for model in models:
+                about = model.manifest.name, model.manifest.version, model.bundle.digest
+                self._child(self._bundle_info, *about).set(value)
+        self._bundles_refused.set(refused)
 
     def count_inference(self, model: str, version: int, rows: int, stages: Stages) -> None:
         """An inference request about so many rows was answered."""

@@ -1,7 +1,7 @@
 """A stream of questions, a line each, and the stream of their answers."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 
@@ -34,9 +34,14 @@ class Stream(StreamingResponse):
     """
 
     def __init__(
-        self, verb: Verb, understand: Callable[[bytes], Task[Reply]], service: Service, request: Request
+        self,
+        verb: Verb,
+        understand: Callable[[bytes], Task[Reply]],
+        service: Service,
+        request: Request,
+        headers: Mapping[str, str],
     ) -> None:
-        super().__init__(self._answers(), media_type=NDJSON)
+        super().__init__(self._answers(), headers=headers, media_type=NDJSON)
         self._verb = verb.__name__
         self._understand = understand if verb is sample else partial(_understand, understand)
         self._service = service

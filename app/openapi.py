@@ -2,9 +2,10 @@
 
 import copy
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from http import HTTPStatus
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import orjson
 from fastapi.openapi.utils import get_openapi
@@ -29,7 +30,8 @@ Schema = dict[str, Any]
 REF = "#/components/schemas/{model}"
 DESCRIPTION = (
     "Scores sensor vectors by the negative ELBO of a variational auto-encoder. The verbs at the root ask the "
-    "default model. Every answer carries X-Request-ID; a sane one that a request brings is kept."
+    "default model. Every answer carries X-Request-ID; a sane one that a request brings is kept. Answers of a model "
+    "carry X-Model-Version, `name@version+` and the beginning of its bundle's SHA-256."
 )
 ASKED: dict[str, Verb] = {
     "encode": verbs.encode,
@@ -43,8 +45,24 @@ PATH_PARAMETERS: dict[str, Schema] = {
 }
 
 
+class Documents:
+    """The document of each repository that is served, written when it is asked for first."""
+
+    def __init__(self, write: Callable[[Repository], bytes]) -> None:
+        self._write = write
+        # Weakly, so that what is served no more goes.
+        self._written: WeakKeyDictionary[Repository, bytes] = WeakKeyDictionary()
+
+    def of(self, repository: Repository) -> bytes:
+        """The document as JSON."""
+        written = self._written.get(repository)
+        if written is None:
+            written = self._written[repository] = self._write(repository)
+        return written
+
+
 def document(
-    routes: Sequence[BaseRoute], version: str, statuses: Iterable[int], repository: Repository, settings: Settings
+    routes: Sequence[BaseRoute], version: str, statuses: Iterable[int], settings: Settings, repository: Repository
 ) -> bytes:
     """The document as JSON; `statuses` are those of problems that a verb can answer with."""
     whole = get_openapi(

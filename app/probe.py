@@ -31,6 +31,10 @@ class Answers:
     draw_mean: Array
     draw_scale: Array
 
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Of each answer."""
+        return {name: answer.shape for name, answer in vars(self).items()}
+
     def worst(self, expected: "Answers", sensor_scale: Array, tolerance: Probe) -> tuple[str, float]:
         """The answer that is furthest off, and by how much beyond the tolerance; above 0, or NaN, it does not hold."""
         # a sum is as exact as its parts are large: the size of a row's nats is what its score adds up

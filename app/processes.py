@@ -25,9 +25,8 @@ from typing import TypeVar
 from app import bundle
 from app.calibration import Calibration
 from app.errors import BundleError, NelboError
-from app.model import Model
+from app.model import Model, open_model
 from app.ranking import Ranking
-from app.repository import open_model
 from app.settings import Settings
 from app.work import Part, Work
 
@@ -55,7 +54,7 @@ class Opening:
         """
         model = open_model(self.path, self.settings)
         if model.bundle.digest != self.digest:
-            raise BundleError(f"{self.path}: the bundle was changed while it was in use")
+            raise BundleError(self.path, "the bundle was changed while it was in use")
         return keeping_patterns(model, rank)
 
 

@@ -156,4 +156,5 @@ def read(opened: Bundle) -> Report:
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         place = ".".join(map(str, first["loc"])) or "the whole"
-        raise BundleError(f"{file}: {place}: {first['msg']} ({error.error_count()} faults in all)") from error
+        told = f"{place}: {first['msg']} ({error.error_count()} faults in all)"
+        raise BundleError(opened.path, f"{REPORT}: {told}") from error

@@ -1,38 +1,38 @@
-"""The models being served: every `<name>/<version>/` under the repository's folder, opened at start-up."""
+"""The models being served: a stock of them, by name and version, and which one answers at the root."""
 
 import logging
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cached_property
 from types import MappingProxyType
 
-from app import bundle
-from app.calibration import Calibration
-from app.engine import Engine
-from app.errors import BundleError, NelboError, SettingsError, UnknownResource
-from app.manifest import NAME_PATTERN
-from app.model import Model
+from app.errors import SettingsError, UnknownResource
+from app.folder import Address, look
+from app.model import SHOWN_DIGITS, Model
 from app.settings import Settings
-
-VERSION_PATTERN = r"[1-9][0-9]{0,8}"
-"""How a version is written: in one way only, so that each has one folder and one address."""
+from app.stock import GONE, Stock, restock
 
 logger = logging.getLogger("nelbo.repository")
-
 
 Versions = Mapping[int, Model]
 """The valid versions of one model, the highest first."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Repository:
     """What is served; it never changes, a later state of the folder is another repository."""
 
-    models: Mapping[str, Versions]
-    """By name, in alphabetical order; every model has at least one valid version."""
+    stock: Stock
     default: Model
     """What answers at the root."""
+
+    @cached_property
+    def models(self) -> Mapping[str, Versions]:
+        """By name, in alphabetical order; every model has at least one valid version."""
+        models: dict[str, dict[int, Model]] = {}
+        for name, version in sorted(self.stock.models, key=lambda address: (address.name, -address.version)):
+            models.setdefault(name, {})[version] = self.stock.models[Address(name, version)]
+        return MappingProxyType(models)
 
     def get(self, name: str, version: int | None = None) -> Model:
         """The model of that name, in that version or in its highest.
@@ -61,64 +61,67 @@ def open_repository(settings: Settings) -> Repository:
     """
     if not settings.models.is_dir():
         raise SettingsError(f"NELBO_MODELS: there is no folder {str(settings.models)!r}")
-    found = {folder.name: _open_versions(folder, settings) for folder in _folders(settings.models, NAME_PATTERN)}
-    models = {name: versions for name, versions in found.items() if versions}
-    repository = Repository(MappingProxyType(models), _default(models, settings))
-    for model in (model for versions in models.values() for model in versions.values()):
-        is_default = " (default)" if model is repository.default else ""
-        logger.info("serving %s%s on %s, bundle %s", model, is_default, model.engine.device, model.bundle.digest[:12])
+    stock = restock(Stock(), look(settings.models), settings)
+    repository = Repository(stock, _default(stock, settings))
+    _tell(Stock(), None, repository)
     return repository
 
 
-def open_model(path: Path, settings: Settings) -> Model:
-    """The bundle at `path`, verified, its graphs opened and proved.
+def renewed(served: Repository, before: Stock, settings: Settings) -> Repository:
+    """What the folder holds now, made of `before`, the stock of what is served; that itself where nothing has changed.
+
+    While there is nothing in a model's place it stays, though its folder is gone: the default model, and all of them
+    where no bundle is left.
 
     Raises:
-        BundleError: it must not be served.
         DeviceError: the device asked for cannot be had.
     """
-    try:
-        read = bundle.read(path)
-        engine = Engine(read, settings.device)
-        return Model(read, engine, Calibration(path / bundle.CALIBRATION, engine))
-    except NelboError:
-        raise
-    except Exception as error:  # numpy, zipfile and onnxruntime have no common class for files of the wrong content
-        raise BundleError(f"{path}: {type(error).__name__}: {error}") from error
+    seen = look(settings.models)
+    if before is served.stock and seen == before.look:
+        return served
+    stock = restock(before, seen, settings)
+    default = _found(stock, settings.model or served.default.manifest.name)
+    if default is None:
+        default = served.default
+        address = Address(default.manifest.name, default.manifest.version)
+        stock = stock.keeping({address: default} if stock.models else before.models)
+    repository = Repository(stock, default)
+    _tell(served.stock, served.default, repository)
+    return repository
 
 
-def _open_versions(folder: Path, settings: Settings) -> Versions:
-    versions: dict[int, Model] = {}
-    for path in sorted(_folders(folder, VERSION_PATTERN), key=lambda path: int(path.name), reverse=True):
-        try:
-            versions[int(path.name)] = open_model(path, settings)
-        except BundleError as error:
-            logger.error("refused %s/%s: %s", folder.name, path.name, error)
-    return MappingProxyType(versions)
-
-
-def _folders(parent: Path, pattern: str) -> list[Path]:
-    """The folders that can be a model's or a version's; dot-folders are others' business and pass in silence."""
-    folders = sorted(entry for entry in parent.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    for folder in folders:
-        if re.fullmatch(pattern, folder.name) is None:
-            logger.warning("ignored %s: its name is not one that a model or a version can have", folder)
-    return [folder for folder in folders if re.fullmatch(pattern, folder.name)]
-
-
-def _default(models: Mapping[str, Versions], settings: Settings) -> Model:
-    if not models:
+def _default(stock: Stock, settings: Settings) -> Model:
+    if not stock.models:
         raise SettingsError(
             f"NELBO_MODELS: nothing in {str(settings.models)!r} can be served; expected bundles at <name>/<version>/"
         )
-    served = ", ".join(f"{name}@{version}" for name, versions in models.items() for version in versions)
-    if settings.model is None:
-        if len(models) == 1:
-            return next(iter(next(iter(models.values())).values()))
+    served = ", ".join(str(model) for model in stock.models.values())
+    names = {address.name for address in stock.models}
+    if settings.model is None and len(names) > 1:
         raise SettingsError(f"NELBO_MODEL is needed to say which model answers at the root; there are: {served}")
-    name, _, version = settings.model.partition("@")
-    versions = models.get(name, {})
-    wanted = int(version) if version else next(iter(versions), 0)
-    if wanted not in versions:
+    default = _found(stock, settings.model or names.pop())
+    if default is None:
         raise SettingsError(f"NELBO_MODEL: {settings.model!r} cannot be served; there are: {served}")
-    return versions[wanted]
+    return default
+
+
+def _found(stock: Stock, wanted: str) -> Model | None:
+    """The model called `name`, in its highest version, or `name@3`."""
+    name, _, version = wanted.partition("@")
+    versions = [address.version for address in stock.models if address.name == name]
+    chosen = int(version) if version else max(versions, default=0)
+    return stock.models.get(Address(name, chosen))
+
+
+def _tell(before: Stock, default: Model | None, now: Repository) -> None:
+    """Log what is served now and was not before, and what is served no more or only for want of another."""
+    for address, model in now.stock.models.items():
+        if before.models.get(address) is not model:
+            root, digest = " (default)" * (model is now.default), model.bundle.digest[:SHOWN_DIGITS]
+            logger.info("serving %s%s on %s, bundle %s", model, root, model.engine.device, digest)
+        elif model is now.default is not default:
+            logger.info("%s answers at the root", model)
+        if now.stock.refused.get(address) is GONE is not before.refused.get(address):
+            logger.error("%s is served on: %s, and nothing is in its place", model, GONE.reason)
+    for address in before.models.keys() - now.stock.models.keys():
+        logger.info("%s is served no more", before.models[address])

@@ -13,10 +13,11 @@ from app import catalogue, schemas, verbs
 from app.body import JSON, NDJSON, media_type
 from app.drain import draining
 from app.errors import RequestError
+from app.model import Model
 from app.ndjson import Stream
 from app.presence import while_present
 from app.refusals import farewell, refuse
-from app.service import AskedModel, Service, ServiceDep, asked_model, version
+from app.service import MODEL_HEADER, AskedModel, RepositoryDep, Service, ServiceDep, asked_model, version
 
 router = APIRouter()
 asked = APIRouter()
@@ -26,6 +27,7 @@ Endpoint = Callable[[Request], Coroutine[Any, Any, Response]]
 PREFIXES = {"": "", "/models/{name}": "_of_model", "/models/{name}/versions/{version}": "_of_version"}
 
 
+_MODEL_HEADER = MODEL_HEADER.encode()
 QUESTIONS = {"type": "string", "description": "A line for each question, or for each row."}
 ANSWERS = {
     "type": "string",
@@ -77,22 +79,22 @@ async def score(request: Request) -> Response:
 
 
 @router.get("/")
-async def service_info(service: ServiceDep) -> catalogue.ServiceInfo:
+async def service_info(repository: RepositoryDep) -> catalogue.ServiceInfo:
     """What answers here, and where to go on."""
-    return catalogue.service_info(service.repository, version())
+    return catalogue.service_info(repository, version())
 
 
 @router.get("/models")
-async def models(service: ServiceDep) -> catalogue.Models:
-    """Every model that is served."""
-    return catalogue.models(service.repository)
+async def models(repository: RepositoryDep) -> catalogue.Models:
+    """Every model that is served, and every bundle that is refused."""
+    return catalogue.models(repository)
 
 
 @router.get("/models/{name}", operation_id="model_info")
 @router.get("/models/{name}/versions/{version}", operation_id="version_info")
-async def model_info(model: AskedModel, service: ServiceDep) -> catalogue.ModelInfo:
+async def model_info(model: AskedModel, repository: RepositoryDep, service: ServiceDep) -> catalogue.ModelInfo:
     """What a model is, what its sensors are and what may be asked of it."""
-    return catalogue.model_info(model, service.repository, service.settings)
+    return catalogue.model_info(model, repository, service.settings)
 
 
 @router.get("/health/live")
@@ -116,26 +118,31 @@ async def metrics(service: ServiceDep) -> Response:
 
 
 @router.get("/openapi.json", include_in_schema=False)
-async def openapi(service: ServiceDep) -> Response:
-    return Response(service.openapi, media_type=JSON)
+async def openapi(service: ServiceDep, repository: RepositoryDep) -> Response:
+    return Response(await service.scheduler.run(partial(service.openapi, repository)), media_type=JSON)
 
 
 class Written(Response):
-    """200 and a body in JSON; its two headers are all that there is to make."""
+    """200 and a body in JSON by a model; its headers are all that there is to make."""
 
-    def __init__(self, body: bytes) -> None:
+    def __init__(self, body: bytes, model: Model) -> None:
         self.status_code = 200
         self.body = body
         self.background = None
-        self.raw_headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+        self.raw_headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(body)),
+            (_MODEL_HEADER, model.identity.encode()),
+        ]
 
 
 async def _answer(verb: verbs.Verb, request: Request) -> Response:
     try:
         service: Service = request.scope["state"]["service"]
-        understand = partial(verb, await asked_model(request), service.settings)
+        model = asked_model(request, service.repository)
+        understand = partial(verb, model, service.settings)
         if media_type(request) == NDJSON:
-            return Stream(verb, understand, service, request)
+            return Stream(verb, understand, service, request, {MODEL_HEADER: model.identity})
         body = await service.intake.whole(request)
         reply = await service.scheduler.answer(understand, body, partial(while_present, request.receive))
     except RequestError as error:
@@ -143,4 +150,4 @@ async def _answer(verb: verbs.Verb, request: Request) -> Response:
     except ClientDisconnect:
         return farewell(request)
     service.metrics.count_rows(verb.__name__, reply.rows)
-    return Written(reply.body)
+    return Written(reply.body, model)

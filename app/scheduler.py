@@ -65,6 +65,13 @@ class Scheduler:
             return task.finish(await lane.ask(task.x))
         return await wait(self._pool.run(lambda: task.finish(lane.now(task.x)), len(task.x), lane.pace))
 
+    def forget(self) -> None:
+        """Let go of the graphs that were asked; those that are asked again have new lanes, and what waits is answered.
+
+        It is for when other models are served: a lane keeps its model in memory.
+        """
+        self._lanes.clear()
+
     def _lane(self, graph: Graph) -> Lane[Any]:
         lane = self._lanes.get(graph)
         if lane is None:

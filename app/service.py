@@ -1,6 +1,7 @@
 """What a running application holds; routes find it in the lifespan's state."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Annotated
@@ -9,11 +10,13 @@ from fastapi import Depends, Request
 
 from app.body import Intake
 from app.drain import Drain
+from app.folder import VERSION_PATTERN
 from app.metrics import Metrics
 from app.model import Model
-from app.repository import VERSION_PATTERN, Repository
+from app.repository import Repository
 from app.scheduler import Scheduler
 from app.settings import Settings
+from app.shelf import Shelf
 
 
 @dataclass(frozen=True)
@@ -21,13 +24,22 @@ class Service:
     """Everything that answering a request needs; made when the application starts."""
 
     settings: Settings
-    repository: Repository
+    shelf: Shelf
     metrics: Metrics
     intake: Intake
     scheduler: Scheduler
     drain: Drain
-    openapi: bytes
-    """The OpenAPI document, with examples from the default model."""
+    openapi: Callable[[Repository], bytes]
+    """The OpenAPI document of what is served, with examples from the default model."""
+
+    @property
+    def repository(self) -> Repository:
+        """What is served now. A request asks once, so that it is answered by one repository from beginning to end."""
+        return self.shelf.repository
+
+
+MODEL_HEADER = "x-model-version"
+"""The header that names the exact bundle behind an answer, as `Model.identity` does."""
 
 
 def version() -> str:
@@ -47,13 +59,20 @@ ServiceDep = Annotated[Service, Depends(_service)]
 """The running service: `async def endpoint(service: ServiceDep)`."""
 
 
-async def asked_model(request: Request) -> Model:
+async def _repository(service: ServiceDep) -> Repository:
+    return service.repository
+
+
+RepositoryDep = Annotated[Repository, Depends(_repository)]
+"""What is served, the same wherever one request asks: `async def endpoint(repository: RepositoryDep)`."""
+
+
+def asked_model(request: Request, repository: Repository) -> Model:
     """The model that the path names; the default one where it names none.
 
     Raises:
         UnknownResource: `model-not-found` or `version-not-found`.
     """
-    repository: Repository = request.scope["state"]["service"].repository
     name, number = request.path_params.get("name"), request.path_params.get("version")
     if name is None:
         return repository.default
@@ -63,5 +82,9 @@ async def asked_model(request: Request) -> Model:
     return repository.get(name, int(number) if plain else 0)  # no version is 0, so this is not found either
 
 
-AskedModel = Annotated[Model, Depends(asked_model)]
+async def _asked_model(request: Request, repository: RepositoryDep) -> Model:
+    return asked_model(request, repository)
+
+
+AskedModel = Annotated[Model, Depends(_asked_model)]
 """The model that the path names: `async def endpoint(model: AskedModel)`."""

@@ -37,7 +37,8 @@ class Graph:
         found = [(node.name, node.type, [a if isinstance(a, int) else ANY for a in node.shape[1:]]) for node in nodes]
         expected = [(name, "tensor(double)", axes) for name, axes in (*inputs.items(), *outputs.items())]
         if found != expected:
-            raise BundleError(f"{file}: the graph's signature is {found}, the manifest says {expected}")
+            told = f"the graph's signature is {found}, the manifest says {expected}"
+            raise BundleError(file.parent, f"{file.name}: {told}")
         self._inputs = list(inputs)
         self._outputs = outputs
 
@@ -112,4 +113,4 @@ def _open(file: Path, device: Device, arena: bool = False) -> ort.InferenceSessi
     try:
         return ort.InferenceSession(file, options, providers=providers, enable_fallback=0)
     except Exception as error:  # onnxruntime raises many unrelated classes for a graph that it does not take
-        raise BundleError(f"{file}: onnxruntime does not open it: {error}") from error
+        raise BundleError(file.parent, f"{file.name}: onnxruntime does not open it", error) from error

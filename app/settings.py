@@ -21,6 +21,10 @@ class Settings(BaseSettings):
     """The model repository: a folder of `<name>/<version>/` bundles."""
     model: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}(@[1-9][0-9]{0,8})?$")] | None = None
     """The model that answers at the root, `name` or `name@3`; unset, the only one there is."""
+    watch_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+    """Time between two looks at the model repository, whose changes are served without a restart; 0 never looks."""
+    v2_control: bool = False
+    """Whether an administrator may load and unload models under `/v2`; it takes a single worker."""
     host: str = "127.0.0.1"
     """The address to listen at."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
@@ -85,6 +89,11 @@ class Settings(BaseSettings):
             super().__init__(**given)
         except ValidationError as error:
             raise SettingsError("; ".join(map(_sentence, error.errors(include_url=False)))) from error
+        if self.v2_control and self.workers > 1:
+            raise SettingsError(
+                f"NELBO_V2_CONTROL: what is loaded or unloaded is so in one process; expected NELBO_WORKERS to be 1, "
+                f"found {self.workers}"
+            )
 
 
 def _sentence(fault: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails is a loose mapping

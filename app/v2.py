@@ -7,16 +7,15 @@ from fastapi import APIRouter, Request, Response
 from starlette.requests import ClientDisconnect
 
 from app import coding, v2_catalogue
-from app.authentication import Admin
 from app.body import JSON, Intake
 from app.drain import draining
-from app.errors import NotEnabled, RequestError
+from app.errors import RequestError
 from app.infer import Answered, Head, infer
 from app.infer_body import HEADER
 from app.model import Model
 from app.presence import while_present
 from app.refusals import farewell, refuse
-from app.service import AskedModel, Service, ServiceDep, asked_model, version
+from app.service import MODEL_HEADER, AskedModel, RepositoryDep, Service, ServiceDep, asked_model, version
 from app.statistics import Statistics, statistics
 from app.v2_index import read_index
 from app.v2_schemas import V2InferResponse
@@ -50,9 +49,9 @@ async def ready(service: ServiceDep) -> v2_catalogue.V2Health:
 
 
 @router.get("/models/stats", operation_id="v2_stats")
-async def stats(service: ServiceDep) -> Statistics:
+async def stats(service: ServiceDep, repository: RepositoryDep) -> Statistics:
     """What every model was asked under /v2 since the service started."""
-    models = [model.manifest for model in v2_catalogue.every_model(service.repository)]
+    models = [model.manifest for model in v2_catalogue.every_model(repository)]
     return statistics(service.metrics.collect(), models)
 
 
@@ -72,9 +71,9 @@ async def model_ready(model: AskedModel) -> v2_catalogue.V2Ready:
 
 @router.get("/models/{name}", operation_id="v2_model")
 @router.get("/models/{name}/versions/{version}", operation_id="v2_version")
-async def metadata(model: AskedModel, service: ServiceDep) -> v2_catalogue.V2Model:
+async def metadata(model: AskedModel, repository: RepositoryDep) -> v2_catalogue.V2Model:
     """What a model takes and gives."""
-    return v2_catalogue.metadata(model, service.repository)
+    return v2_catalogue.metadata(model, repository)
 
 
 @asked.post("/models/{name}/infer", operation_id="v2_infer", response_model=V2InferResponse)
@@ -82,35 +81,26 @@ async def metadata(model: AskedModel, service: ServiceDep) -> v2_catalogue.V2Mod
 async def infer_rows(request: Request) -> Response:
     """How surprising rows are, where that comes from, and what was expected."""
     try:
-        answered = await _infer(request, await asked_model(request))
+        service: Service = request.scope["state"]["service"]
+        model = asked_model(request, service.repository)
+        answered = await _infer(request, service, model)
     except RequestError as error:
         return refuse(request, error)
     except ClientDisconnect:
         return farewell(request)
-    return Response(answered.body, headers=_headers(answered), media_type=BINARY if answered.json_bytes else JSON)
+    return Response(
+        answered.body, headers=_headers(answered, model), media_type=BINARY if answered.json_bytes else JSON
+    )
 
 
 @router.post("/repository/index", operation_id="v2_index")
 async def index(request: Request, service: ServiceDep) -> list[v2_catalogue.V2IndexEntry]:
-    """Every version that is served."""
+    """Every version that is served, and every one that is refused or unloaded."""
     body = await service.intake.whole(request)
-    read_index(body)
-    return v2_catalogue.index(service.repository)
+    return v2_catalogue.index(service.repository, read_index(body).ready)
 
 
-@router.post("/repository/models/{name}/load", operation_id="v2_load")
-@router.post("/repository/models/{name}/unload", operation_id="v2_unload")
-async def load(admin: Admin) -> Response:
-    """Not here: the repository's folder says what is served."""
-    raise NotEnabled(
-        "not-enabled",
-        "Loading and unloading over HTTP is not enabled here: the service reads its folder of models, NELBO_MODELS, "
-        "when it starts. Add or remove a version there and restart it.",
-    )
-
-
-async def _infer(request: Request, model: Model) -> Answered:
-    service: Service = request.scope["state"]["service"]
+async def _infer(request: Request, service: Service, model: Model) -> Answered:
     about, started = (model.manifest.name, model.manifest.version), time.perf_counter()
     try:
         head, body = await _read(request, service.intake)
@@ -133,6 +123,8 @@ async def _read(request: Request, intake: Intake) -> tuple[Head, bytes]:
     return Head(content_coding, headers.get(HEADER), accepted, time.perf_counter()), body
 
 
-def _headers(answered: Answered) -> dict[str, str]:
-    headers = {} if answered.json_bytes is None else {HEADER: str(answered.json_bytes)}
+def _headers(answered: Answered, model: Model) -> dict[str, str]:
+    headers = {MODEL_HEADER: model.identity}
+    if answered.json_bytes is not None:
+        headers[HEADER] = str(answered.json_bytes)
     return headers if answered.coding is None else headers | {"Content-Encoding": answered.coding}

@@ -55,12 +55,14 @@ class V2Ready(Wire):
 
 
 class V2IndexEntry(Wire):
-    """One version of a model that is served."""
+    """One version of a model."""
 
     name: str
     version: str
-    state: Literal["READY"]
-    reason: Annotated[str, Field(description="Empty: it is ready")]
+    state: Literal["READY", "UNAVAILABLE"]
+    reason: Annotated[
+        str, Field(description="Why it is unavailable, or is not what lies in the folder now; else empty")
+    ]
 
 
 def server(version: str) -> V2Server:
@@ -85,11 +87,18 @@ def metadata(model: Model, repository: Repository) -> V2Model:
     )
 
 
-def index(repository: Repository) -> list[V2IndexEntry]:
-    """Everything that is served."""
+def index(repository: Repository, ready: bool) -> list[V2IndexEntry]:
+    """Every version there is, by name and version; those that are `ready` only, where they are asked for."""
+    stock = repository.stock
+    addresses = stock.models.keys() if ready else stock.models.keys() | stock.refused.keys()
     return [
-        V2IndexEntry(name=model.manifest.name, version=str(model.manifest.version), state="READY", reason="")
-        for model in every_model(repository)
+        V2IndexEntry(
+            name=address.name,
+            version=str(address.version),
+            state="READY" if address in stock.models else "UNAVAILABLE",
+            reason=stock.refused[address].reason if address in stock.refused else "",
+        )
+        for address in sorted(addresses)
     ]
 
 

@@ -8,7 +8,7 @@ from app.errors import BodyTooLarge, InvalidContent
 
 
 class Index(Struct, frozen=True):
-    """Which versions to list; all are ready, so that it makes no difference. Other names pass."""
+    """Which versions to list: those that are ready, or all. Other names pass."""
 
     ready: bool = False
 

@@ -7,10 +7,10 @@ from typing import Any
 from app.body import JSON
 from app.infer_body import HEADER
 from app.v2 import BINARY
-from app.v2_schemas import V2Error, V2IndexRequest, V2InferRequest
+from app.v2_schemas import V2ControlRequest, V2Error, V2IndexRequest, V2InferRequest
 
 Schema = dict[str, Any]
-READ_BY_HAND = (V2InferRequest, V2IndexRequest, V2Error)
+READ_BY_HAND = (V2InferRequest, V2IndexRequest, V2ControlRequest, V2Error)
 """The schemas that no route tells FastAPI of."""
 REF = "#/components/schemas/{model}"
 RAW = {"contentMediaType": BINARY, "description": f"A JSON object of {HEADER} bytes, and the raw tensors behind it"}
@@ -34,8 +34,8 @@ def describe(path: str, operation: Schema, statuses: Iterable[int]) -> None:
         told |= {400, 408, 413}
         operation["requestBody"] = _body(V2IndexRequest.__name__, binary=False)
     if path.endswith("load"):
-        told = {500, 503}
-        del operation["responses"]["200"]
+        told |= {400, 408, 413, 503}
+        operation["requestBody"] = _body(V2ControlRequest.__name__, binary=False)
     content = {JSON: {"schema": {"$ref": REF.format(model=V2Error.__name__)}}}
     operation["responses"] |= {
         str(status): {"description": HTTPStatus(status).phrase, "content": content} for status in sorted(told)

@@ -94,7 +94,13 @@ class V2InferResponse(Wire):
 class V2IndexRequest(V2Open):
     """Which models to list."""
 
-    ready: bool = Field(default=False, description="Only those that are ready; here all are.")
+    ready: bool = Field(default=False, description="Only those that are ready.")
+
+
+class V2ControlRequest(V2Open):
+    """To load or unload a model; it brings nothing."""
+
+    parameters: dict[str, Any] = Field(default={}, description="None; `unload_dependents` is ignored.")
 
 
 class V2Error(Wire):

@@ -28,7 +28,7 @@ import pyarrow.parquet
 
 from app import bundle, cpus
 from app.array import Array
-from app.repository import open_model
+from app.model import open_model
 from app.session import BATCH
 from app.settings import Settings
 

@@ -78,9 +78,17 @@ def as_format_2(source: Bundle, root: Path) -> Path:
     model = onnx.load(folder / bundle.IMPORTANCE)
     for node in model.graph.node:
         node.input[:] = ["both" if name == "noise" else name for name in node.input]
-    pads, half = np.array([0, 1, 0, 0]), np.array(0.5)
-    model.graph.initializer.extend([numpy_helper.from_array(pads, "pads"), numpy_helper.from_array(half, "half")])
-    model.graph.node.insert(0, helper.make_node("Pad", ["noise", "pads", "half"], ["both"]))
+    constants = {"first": np.array([0]), "nothing": np.array(0.0), "half": np.array(0.5)}
+    model.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in constants.items())
+    steps = [
+        helper.make_node("Gather", ["noise", "first"], ["normal"], axis=1),
+        helper.make_node("Mul", ["normal", "nothing"], ["zero"]),
+        helper.make_node("Add", ["zero", "half"], ["uniform"]),
+        helper.make_node("Concat", ["uniform", "noise"], ["both"], axis=1),
+    ]
+    steps += model.graph.node
+    del model.graph.node[:]
+    model.graph.node.extend(steps)
     (noise,) = (given for given in model.graph.input if given.name == "noise")
     noise.type.tensor_type.shape.dim[1].dim_value -= 1
     onnx.save(model, folder / bundle.IMPORTANCE)

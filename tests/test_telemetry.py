@@ -37,7 +37,7 @@ def run(home: Path, imports: str, seconds: float) -> tuple[int, int, list[Path]]
 def test_serving_writes_nothing_home_and_opens_no_socket(models: Path, tmp_path: Path) -> None:
     """After a bundle was opened and proved there is one thread, no socket, and no file in the home folder."""
     imports = (
-        "from pathlib import Path; from app.repository import open_model; from app.settings import Settings\n"
+        "from pathlib import Path; from app.model import open_model; from app.settings import Settings\n"
         f"open_model(Path({str(models / 'plant' / '1')!r}), Settings(device='cpu'))"
     )
 

@@ -11,7 +11,7 @@ from app.__main__ import main
 from app.bundle import Bundle
 from app.errors import BundleError
 from app.inspection import describe
-from app.repository import open_model
+from app.model import open_model
 from app.settings import Settings
 from tests.conftest import as_format_2
 

@@ -18,7 +18,7 @@ import pytest
 from app.__main__ import main
 from app.bundle import Bundle
 from app.keyring import Keyring
-from app.repository import Model, open_model
+from app.model import Model, open_model
 from app.settings import Settings
 
 HEADER = "time,temperature [°C],pressure,flow,valve,note"

@@ -18,9 +18,8 @@ import pytest
 from app.columns import Wanted
 from app.errors import NelboError, TableError
 from app.hold import Hold
-from app.model import Model
+from app.model import Model, open_model
 from app.processes import Opening
-from app.repository import open_model
 from app.scoring import Job, Workers, score_file
 from app.settings import Settings
 from app.unfinished import unfinished

@@ -1,0 +1,55 @@
+"""Loading and unloading of models under /v2: for an administrator, and only where it is enabled."""
+
+from fastapi import APIRouter, Depends, Request, Response
+from pydantic import ValidationError
+
+from app.errors import InvalidContent, NotEnabled
+from app.service import ServiceDep
+from app.v2_schemas import V2ControlRequest
+
+MEANT = frozenset({"unload_dependents"})
+"""Parameters that Triton's client sends; no model depends on another here."""
+
+
+async def administrator(request: Request, service: ServiceDep) -> None:
+    """Refuse whoever may not change what is served; the one place that decides it.
+
+    Raises:
+        NotEnabled: `not-enabled`, here nobody may, or the request has no key with the scope `admin`.
+    """
+    if not service.settings.v2_control:
+        raise NotEnabled(
+            "not-enabled",
+            "Loading and unloading over HTTP is not enabled here: the service follows its folder of models, "
+            "NELBO_MODELS. Add or remove a version there.",
+        )
+    if "admin" not in request.scope["state"].get("scopes", ()):
+        raise NotEnabled("not-enabled", "Loading and unloading takes an API key with the scope admin.")
+
+
+router = APIRouter(prefix="/v2/repository/models/{name}", dependencies=[Depends(administrator)])
+
+
+@router.post("/load", operation_id="v2_load", response_class=Response)
+async def load(request: Request, service: ServiceDep) -> None:
+    """Look at the folder now, and serve what it holds of this model."""
+    _require_no_content(await service.intake.whole(request))
+    await service.shelf.load(request.path_params["name"])
+
+
+@router.post("/unload", operation_id="v2_unload", response_class=Response)
+async def unload(request: Request, service: ServiceDep) -> None:
+    """Serve no version of this model, whatever the folder holds, until it is loaded or the service starts again."""
+    _require_no_content(await service.intake.whole(request))
+    await service.shelf.unload(request.path_params["name"])
+
+
+def _require_no_content(body: bytes) -> None:
+    """See that a request brings no model and no configuration: these come by the folder alone."""
+    try:
+        asked = V2ControlRequest.model_validate_json(body or b"{}", strict=True)
+    except ValidationError:
+        raise InvalidContent("shape", 'Expected no body, or {"parameters": {}}.') from None
+    if not asked.parameters.keys() <= MEANT:
+        detail = "Expected no parameters: what is served is in the folder of models, and a request cannot bring it."
+        raise InvalidContent("unsupported-parameter", detail)
