@@ -56,7 +56,8 @@ class Calibration:
                 sensors' width.
         """
         manifest = engine.manifest
-        with np.load(file, allow_pickle=False) as stored:
+        # Opened here, since numpy leaves what it opens open where that is no archive.
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
             scores, rows = stored["scores"], stored["rows"]
         count, sensors = manifest.calibration.rows, len(manifest.sensors)
         if (scores.shape, rows.shape[1:]) != ((count,), (sensors,)) or not np.isfinite(scores).all():

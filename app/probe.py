@@ -75,6 +75,7 @@ class Proof:
     @staticmethod
     def read(file: Path) -> "Proof":
         """From probe.npz."""
-        with np.load(file, allow_pickle=False) as stored:
+        # Opened here, since numpy leaves what it opens open where that is no archive.
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
             answers = Answers(**{field.name: stored[field.name] for field in fields(Answers)})
             return Proof(stored["x"], stored["noise"], stored["draws"], answers)
