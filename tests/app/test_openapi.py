@@ -68,7 +68,7 @@ def test_every_schema_is_a_json_schema(document: Json) -> None:
         Draft202012Validator.check_schema(schema)
     for _, _, operation in operations(document):
         for message in [operation.get("requestBody", {"content": {}}), *operation["responses"].values()]:
-            for content in message["content"].values():
+            for content in message.get("content", {}).values():
                 Draft202012Validator.check_schema(content["schema"])
 
 

@@ -208,7 +208,36 @@ def test_the_models_are_listed(client: TestClient) -> None:
     """Name, the version that answers, all versions, whether it answers at the root, and the device."""
     listed = client.get("/models").json()
 
-    assert listed == {"models": [{"name": "plant", "version": 2, "versions": [1, 2], "default": True, "device": "cpu"}]}
+    assert listed == {
+        "models": [{"name": "plant", "version": 2, "versions": [1, 2], "default": True, "device": "cpu"}],
+        "refused": [],
+    }
+
+
+def test_what_is_refused_is_listed_with_its_reason(models: Path, tmp_path: Path) -> None:
+    """Without a folder of this machine; and what is served is told as ever."""
+    shutil.copytree(models, tmp_path / "models")
+    (tmp_path / "models" / "plant" / "2" / bundle.SCORE).write_bytes(b"")
+    with TestClient(create_app(Settings(models=tmp_path / "models", device="cpu", watch_seconds=0))) as client:
+        response = client.get("/models")
+
+    (refused,) = response.json()["refused"]
+    assert refused["reason"].startswith("score.onnx: SHA-256 is e3b0c442")
+    assert (refused["name"], refused["version"], refused["served"]) == ("plant", 2, False)
+    assert [model["versions"] for model in response.json()["models"]] == [[1]]
+    assert str(tmp_path) not in response.text
+
+
+@pytest.mark.parametrize("path", ["/score", "/models/plant/versions/1/score", "/v2/models/plant/infer"])
+def test_an_answer_names_the_bundle_that_made_it(client: TestClient, models: Path, path: str) -> None:
+    """Its name, its version, and the beginning of what sha256sum says of SHA256SUMS; an error names none."""
+    version = 1 if "versions" in path else 2
+    digest = bundle.sha256(models / "plant" / str(version) / bundle.SUMS)
+    tensor = {"name": "x", "shape": [1, 4], "datatype": "FP64", "data": USUAL}
+    question: dict[str, Any] = {"inputs": [tensor]} if path.startswith("/v2") else {"rows": [USUAL]}
+
+    assert client.post(path, json=question).headers["x-model-version"] == f"plant@{version}+{digest[:12]}"
+    assert "x-model-version" not in client.post(path, json={}).headers
 
 
 def test_a_model_tells_its_sensors_and_limits(client: TestClient) -> None:
