@@ -118,8 +118,8 @@ async def metrics(service: ServiceDep) -> Response:
 
 
 @router.get("/openapi.json", include_in_schema=False)
-async def openapi(service: ServiceDep, repository: RepositoryDep) -> Response:
-    return Response(await service.scheduler.run(partial(service.openapi, repository)), media_type=JSON)
+def openapi(service: ServiceDep, repository: RepositoryDep) -> Response:  # in a thread: its examples are computed
+    return Response(service.openapi(repository), media_type=JSON)
 
 
 class Written(Response):

@@ -22,9 +22,12 @@ TRAINED_ON, HELD_OUT = 3000, 1500
 CONFIG = Config(width=128, latent_size=8, components=0, steps=20)
 
 
-def make(repository: Path) -> Bundle:
-    """Train the reference model for a moment and write it to `repository`, as reference/1."""
-    x = rows(TRAINED_ON + HELD_OUT, seed=0)
+def make(repository: Path, seed: int = 0) -> Bundle:
+    """Train the reference model for a moment and write it to `repository`, as the next version of `reference`.
+
+    Another seed is other rows, and so another model of the same sensors.
+    """
+    x = rows(TRAINED_ON + HELD_OUT, seed)
     fitted_to, held_out = x[:TRAINED_ON], x[TRAINED_ON:]
     sensors = describe(fitted_to, [f"s{d}" for d in range(SENSORS)], [None] * SENSORS)
     parts = standardise(fitted_to[:-300], sensors), standardise(fitted_to[-300:], sensors)

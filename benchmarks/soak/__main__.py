@@ -24,6 +24,7 @@ from benchmarks.soak.memory import memory
 from benchmarks.soak.overload import overload
 from benchmarks.soak.place import ROOT, Place
 from benchmarks.soak.shutdown import shutdown
+from benchmarks.soak.swaps import mutations, swaps
 
 CHECKS: dict[str, Callable[[Place], Iterator[Finding]]] = {
     "overload": overload,
@@ -31,6 +32,8 @@ CHECKS: dict[str, Callable[[Place], Iterator[Finding]]] = {
     "memory": memory,
     "fuzz": fuzz,
     "long-bodies": long_bodies,
+    "swaps": swaps,
+    "mutations": mutations,
 }
 
 

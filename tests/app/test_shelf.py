@@ -17,6 +17,7 @@ from app import bundle
 from app.errors import InvalidContent, UnknownResource
 from app.folder import Address
 from app.metrics import Metrics
+from app.pool import Pool
 from app.repository import open_repository
 from app.scheduler import Scheduler, patiently
 from app.settings import Settings
@@ -276,7 +277,7 @@ def test_a_model_goes_with_the_last_request_that_has_it(models: Path, root: Path
 
     async def run() -> None:
         with ThreadPoolExecutor(1) as threads:
-            scheduler = Scheduler(threads, 2)
+            scheduler = Scheduler(Pool(threads, 1, 1.0), 2, 1.0)
             shelf = Shelf(open_repository(settings), settings, Metrics(), changed=scheduler.forget)
             async with shelf.watching():
                 held = shelf.repository.default
