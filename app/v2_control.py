@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import ValidationError
 
+from app.authentication import Admin
 from app.errors import InvalidContent, NotEnabled
 from app.service import ServiceDep
 from app.v2_schemas import V2ControlRequest
@@ -11,11 +12,11 @@ MEANT = frozenset({"unload_dependents"})
 """Parameters that Triton's client sends; no model depends on another here."""
 
 
-async def administrator(request: Request, service: ServiceDep) -> None:
-    """Refuse whoever may not change what is served; the one place that decides it.
+async def _require_enabled(service: ServiceDep) -> None:
+    """Refuse where nobody may, whatever their key.
 
     Raises:
-        NotEnabled: `not-enabled`, here nobody may, or the request has no key with the scope `admin`.
+        NotEnabled: `not-enabled`.
     """
     if not service.settings.v2_control:
         raise NotEnabled(
@@ -23,22 +24,20 @@ async def administrator(request: Request, service: ServiceDep) -> None:
             "Loading and unloading over HTTP is not enabled here: the service follows its folder of models, "
             "NELBO_MODELS. Add or remove a version there.",
         )
-    if "admin" not in request.scope["state"].get("scopes", ()):
-        raise NotEnabled("not-enabled", "Loading and unloading takes an API key with the scope admin.")
 
 
-router = APIRouter(prefix="/v2/repository/models/{name}", dependencies=[Depends(administrator)])
+router = APIRouter(prefix="/v2/repository/models/{name}", dependencies=[Depends(_require_enabled)])
 
 
 @router.post("/load", operation_id="v2_load", response_class=Response)
-async def load(request: Request, service: ServiceDep) -> None:
+async def load(request: Request, service: ServiceDep, admin: Admin) -> None:
     """Look at the folder now, and serve what it holds of this model."""
     _require_no_content(await service.intake.whole(request))
     await service.shelf.load(request.path_params["name"])
 
 
 @router.post("/unload", operation_id="v2_unload", response_class=Response)
-async def unload(request: Request, service: ServiceDep) -> None:
+async def unload(request: Request, service: ServiceDep, admin: Admin) -> None:
     """Serve no version of this model, whatever the folder holds, until it is loaded or the service starts again."""
     _require_no_content(await service.intake.whole(request))
     await service.shelf.unload(request.path_params["name"])

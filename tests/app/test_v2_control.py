@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.errors import SettingsError
+from app.keys import new_key
 from app.main import create_app
 from app.settings import Settings
 from tests.app.test_shelf import put, spoil
@@ -17,15 +17,13 @@ LOAD, UNLOAD = "/v2/repository/models/pump/load", "/v2/repository/models/pump/un
 INDEX = "/v2/repository/index"
 
 
-def granted(app: ASGIApp, *scopes: str) -> ASGIApp:
-    """The application asked with a key that has these scopes."""
+INFER, INFER_KEY = new_key("historian", "infer")
+ADMIN, ADMIN_KEY = new_key("deployer", "infer,admin")
+KEYS = f"{INFER_KEY.line()};{ADMIN_KEY.line()}"
 
-    async def asked(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            scope.setdefault("state", {})["scopes"] = scopes
-        await app(scope, receive, send)
 
-    return asked
+def bearer(secret: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {secret}"}
 
 
 @pytest.fixture
@@ -38,8 +36,8 @@ def root(models: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def administrator(root: Path) -> Iterator[TestClient]:
-    settings = Settings(models=root, model="plant", device="cpu", v2_control=True, watch_seconds=0)
-    with TestClient(granted(create_app(settings), "infer", "admin")) as client:
+    settings = Settings(models=root, model="plant", device="cpu", v2_control=True, watch_seconds=0, keys=KEYS)
+    with TestClient(create_app(settings), headers=bearer(ADMIN)) as client:
         yield client
 
 
@@ -106,13 +104,18 @@ def test_what_is_not_to_be_done_is_refused(administrator: TestClient, path: str,
     assert administrator.get("/models").json()["refused"] == []
 
 
-@pytest.mark.parametrize(("enabled", "scopes"), [(False, ("infer", "admin")), (True, ("infer",)), (True, ())])
-def test_nobody_may_who_is_no_administrator(root: Path, enabled: bool, scopes: tuple[str, ...]) -> None:
-    """And not even they where it is not enabled."""
-    settings = Settings(models=root, model="plant", device="cpu", v2_control=enabled, watch_seconds=0)
-    with TestClient(granted(create_app(settings), *scopes)) as client:
-        assert [client.post(path).status_code for path in (LOAD, UNLOAD)] == [503, 503]
-        assert client.get("/v2/models/pump/ready").status_code == 200
+@pytest.mark.parametrize(
+    ("enabled", "keys", "secret", "status"),
+    [(False, KEYS, ADMIN, 503), (True, KEYS, INFER, 403), (True, KEYS, "none", 401), (True, None, ADMIN, 503)],
+)
+def test_nobody_may_who_is_no_administrator(
+    root: Path, enabled: bool, keys: str | None, secret: str, status: int
+) -> None:
+    """Nor do they where it is not enabled, or where no keys are set at all."""
+    settings = Settings(models=root, model="plant", device="cpu", v2_control=enabled, watch_seconds=0, keys=keys)
+    with TestClient(create_app(settings), headers=bearer(secret)) as client:
+        assert [client.post(path).status_code for path in (LOAD, UNLOAD)] == [status, status]
+        assert client.get("/v2/models/pump/ready", headers=bearer(INFER)).status_code == 200
 
 
 def test_control_takes_a_single_worker() -> None:
