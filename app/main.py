@@ -29,7 +29,7 @@ from app.openapi import Documents, document
 from app.pool import Pool
 from app.reception import Reception
 from app.refusals import STATUS, answer_refused, refusal, refuse
-from app.repository import Repository, open_repository
+from app.repository import Repository, open_repository, settled
 from app.scheduler import Scheduler
 from app.service import Service, version
 from app.settings import Settings
@@ -82,7 +82,7 @@ def serve(settings: Settings) -> int:
     try:
         if tls := Tls.of(settings):
             tls.context()  # fails here, in one line
-        app = partial(_worker, settings) if several else create_app(settings, open_repository(settings))
+        app = partial(_worker, settled(settings)) if several else create_app(settings, open_repository(settings))
         listener = _listen(settings)
     except NelboError as error:
         logger.critical("cannot start: %s", error)

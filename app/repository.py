@@ -67,6 +67,12 @@ def open_repository(settings: Settings) -> Repository:
     return repository
 
 
+def settled(settings: Settings) -> Settings:
+    """The settings that name the only model there is: a worker that starts when there are two goes on with it."""
+    names = {address.name for address in look(settings.models).bundles}
+    return settings if settings.model or len(names) != 1 else settings.model_copy(update={"model": names.pop()})
+
+
 def renewed(served: Repository, before: Stock, settings: Settings) -> Repository:
     """What the folder holds now, made of `before`, the stock of what is served; that itself where nothing has changed.
 

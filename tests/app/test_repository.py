@@ -8,7 +8,7 @@ import pytest
 from app import bundle
 from app.errors import SettingsError, UnknownResource
 from app.manifest import Manifest
-from app.repository import Repository, open_repository
+from app.repository import Repository, open_repository, settled
 from app.settings import Settings
 
 
@@ -77,6 +77,16 @@ def test_two_models_need_a_choice(models: Path, tmp_path: Path) -> None:
 
     with pytest.raises(SettingsError, match=r"NELBO_MODEL is needed .*: plant@1, pump@4$"):
         opened(tmp_path)
+
+
+def test_workers_that_start_later_keep_the_default(models: Path, tmp_path: Path) -> None:
+    """The only model there is, is named before they start; a second one is then no reason not to."""
+    put(models, tmp_path, "plant", 1)
+    settings = settled(Settings(models=tmp_path, device="cpu"))
+    put(models, tmp_path, "pump", 4)
+
+    assert str(open_repository(settings).default) == "plant@1"
+    assert settled(Settings(models=tmp_path)).model is None
 
 
 @pytest.mark.parametrize("model", ["pump", "plant@3"])
