@@ -26,17 +26,19 @@ BRANCHING, BRANCHES = "If", frozenset({"then_branch", "else_branch"})
 MOST_NESTED = 4
 """Graphs within graphs; the exporter nests one."""
 
-GRAPH = {"node": 1, "name": 2, "initializer": 5, "doc_string": 10, "input": 11, "output": 12}
-NODE = {"input": 1, "output": 2, "name": 3, "op_type": 4, "attribute": 5, "doc_string": 6, "domain": 7}
-ATTRIBUTE = {"name": 1, "f": 2, "i": 3, "s": 4, "t": 5, "g": 6, "floats": 7, "ints": 8, "doc_string": 13, "type": 20}
-TENSOR = {
-    "dims": 1, "data_type": 2, "float_data": 4, "int32_data": 5, "int64_data": 7, "name": 8, "raw_data": 9,
-    "double_data": 10, "doc_string": 12,
+GRAPH = {1: "node", 2: "name", 5: "initializer", 10: "doc_string", 11: "input", 12: "output"}
+NODE = {1: "input", 2: "output", 3: "name", 4: "op_type", 5: "attribute", 6: "doc_string", 7: "domain"}
+ATTRIBUTE = {
+    1: "name", 2: "f", 3: "i", 4: "s", 5: "t", 6: "g", 7: "floats", 8: "ints", 13: "doc_string", 20: "type",
 }  # fmt: skip
-OPSET = {"domain": 1, "version": 2}
+TENSOR = {
+    1: "dims", 2: "data_type", 4: "float_data", 5: "int32_data", 7: "int64_data", 8: "name", 9: "raw_data",
+    10: "double_data", 12: "doc_string",
+}  # fmt: skip
+OPSET = {1: "domain", 2: "version"}
 MODEL = {
-    "ir_version": 1, "producer_name": 2, "producer_version": 3, "model_version": 5, "doc_string": 6, "graph": 7,
-    "opset_import": 8,
+    1: "ir_version", 2: "producer_name", 3: "producer_version", 5: "model_version", 6: "doc_string", 7: "graph",
+    8: "opset_import",
 }  # fmt: skip
 REFUSED = {
     ("a model", 20): "training information",
@@ -110,8 +112,7 @@ def _check_node(node: Message, nested: int) -> None:
             _check_graph(graph, nested + 1)
 
 
-def _read(what: str, content: memoryview, allowed: dict[str, int]) -> Message:
-    names = {number: name for name, number in allowed.items()}
+def _read(what: str, content: memoryview, names: dict[int, str]) -> Message:
     message: Message = {}
     for number, value in fields(content):
         if number not in names:
