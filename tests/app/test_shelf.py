@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from app import bundle
+from app.backlog import Backlog
 from app.errors import InvalidContent, UnknownResource
 from app.folder import Address
 from app.metrics import Metrics
@@ -277,7 +278,7 @@ def test_a_model_goes_with_the_last_request_that_has_it(models: Path, root: Path
 
     async def run() -> None:
         with ThreadPoolExecutor(1) as threads:
-            scheduler = Scheduler(Pool(threads, 1, 1.0), 2, 1.0)
+            scheduler = Scheduler(Pool(threads, Backlog(1.0)), 2, Backlog(1.0))
             shelf = Shelf(open_repository(settings), settings, Metrics(), changed=scheduler.forget)
             async with shelf.watching():
                 held = shelf.repository.default
