@@ -21,10 +21,11 @@ from benchmarks.soak.finding import Finding
 from benchmarks.soak.fuzz import fuzz
 from benchmarks.soak.long_bodies import long_bodies
 from benchmarks.soak.memory import memory
+from benchmarks.soak.mutations import mutations
 from benchmarks.soak.overload import overload
 from benchmarks.soak.place import ROOT, Place
 from benchmarks.soak.shutdown import shutdown
-from benchmarks.soak.swaps import mutations, swaps
+from benchmarks.soak.swaps import swaps
 
 CHECKS: dict[str, Callable[[Place], Iterator[Finding]]] = {
     "overload": overload,

@@ -1,26 +1,15 @@
-"""Models that are put into place and taken away while they are asked, and bundles that are not what they were."""
+"""Models that are put into place and taken away while they are asked."""
 
 import http.client
 import json
-import os
-import resource
 import shutil
-import tempfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing import get_context
-from pathlib import Path
 
-import numpy as np
-
-from app import bundle
-from app.errors import NelboError
 from app.model import open_model
 from app.settings import Settings
 from benchmarks.serving.bundle import NAME, make, rows
@@ -31,11 +20,6 @@ SWAPS, SECONDS = 200, 60
 PATIENCE_A_SWAP = 30
 CLIENTS = 2
 MOST_GROWTH = 4 * 2**20
-MUTATIONS, SEALED = 2400, 400
-"""How many bundles are mutated, and how many graphs of bundles that are sealed again."""
-MOST_MEMORY = 8 * 2**30
-"""Of a process that opens a mutated graph, which may ask for any number of bytes."""
-PATIENCE = 600
 
 
 @dataclass
@@ -61,7 +45,8 @@ def swaps(place: Place) -> Iterator[Finding]:
     scores = {model.identity: (model.manifest.version, model.engine.score(row).score.tolist()) for model in models}
     (root / NAME / "2").rename(aside / "2")
     with place.serve(NELBO_MODELS=str(root), NELBO_WATCH_SECONDS="0.02") as served:
-        asked, resident = Asked(), []
+        asked = Asked()
+        resident: list[int] = []
         with _clients(served, json.dumps({"rows": row.tolist()}).encode(), scores, asked):
             started = time.monotonic()
             while len(resident) < SWAPS:
@@ -99,36 +84,6 @@ def swaps(place: Place) -> Iterator[Finding]:
         f"< {MOST_GROWTH / 2**20:.0f} MiB",
         growth < MOST_GROWTH,
     )
-
-
-def mutations(place: Place) -> Iterator[Finding]:
-    """Open bundles with a few bytes changed, each in a process that may crash."""
-    names = sorted({*bundle.FILES, bundle.SUMS})
-    source = place.models / NAME / "1"
-    told = _outcomes(source, [(names[number % len(names)], number, False) for number in range(MUTATIONS)])
-    yield Finding(
-        f"{MUTATIONS} mutated bundles: refused", f"{told['refused']}", str(MUTATIONS), told["refused"] == MUTATIONS
-    )
-    yield Finding("… processes that crashed", str(told["crashed"]), "0", told["crashed"] == 0)
-    told = _outcomes(source, [(bundle.GRAPHS[number % 5], number, True) for number in range(SEALED)])
-    yield Finding(
-        f"{SEALED} mutated graphs in bundles that were sealed again: crashed",
-        f"{told['crashed']}; {told['refused']} refused, {told['opened']} proved",
-        "0",
-        told["crashed"] == 0,
-    )
-
-
-def mutated(content: bytes, random: np.random.Generator) -> bytes:
-    """Cut short, longer, or with one byte or one bit of another value."""
-    at, kind = int(random.integers(len(content))), int(random.integers(4))
-    if kind == 0:
-        return content[:at]
-    if kind == 1:
-        return content + random.bytes(int(random.integers(1, 9)))
-    changed = bytearray(content)
-    changed[at] ^= 1 << int(random.integers(8)) if kind == 2 else int(random.integers(1, 256))
-    return bytes(changed)
 
 
 @contextmanager
@@ -174,50 +129,3 @@ def _seen(identity: str, asked: Asked) -> bool:
     while asked.latest != identity and time.monotonic() < deadline:
         time.sleep(0.002)
     return asked.latest == identity
-
-
-def _outcomes(source: Path, work: list[tuple[str, int, bool]]) -> Counter[str]:
-    """How many were opened, refused, or took their process with them."""
-    told: Counter[str] = Counter()
-    context = get_context("spawn")
-    workers = len(os.sched_getaffinity(0))
-    while work:
-        with ProcessPoolExecutor(workers, context, _bound_memory) as pool:
-            futures: dict[Future[str], tuple[str, int, bool]] = {
-                pool.submit(_open_mutated, source, *piece): piece for piece in work
-            }
-            wait(futures, PATIENCE)
-            lost = [piece for future, piece in futures.items() if not future.done() or _broken(future)]
-            told.update(future.result() for future, piece in futures.items() if piece not in lost)
-            if lost and len(lost) == len(work):
-                told["crashed"] += 1
-                lost = lost[workers:]
-            elif lost:
-                told["crashed"] += 1
-            work = lost
-    return told
-
-
-def _broken(future: Future[str]) -> bool:
-    return isinstance(future.exception(), BrokenProcessPool)
-
-
-def _bound_memory() -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
-
-
-def _open_mutated(source: Path, name: str, seed: int, sealed: bool) -> str:
-    """What becomes of a bundle of which one file was changed; the others are the source's own."""
-    with tempfile.TemporaryDirectory() as made:
-        folder = Path(made) / source.parent.name / source.name
-        shutil.copytree(source, folder)
-        content = mutated((source / name).read_bytes(), np.random.default_rng(seed))
-        (folder / name).write_bytes(content)
-        if sealed:
-            lines = [f"{bundle.sha256(folder / file)}  {file}\n" for file in sorted(bundle.FILES)]
-            (folder / bundle.SUMS).write_text("".join(lines), encoding="ascii")
-        try:
-            open_model(folder, Settings(device="cpu"))
-        except NelboError:
-            return "refused"
-        return "opened"

@@ -10,23 +10,12 @@ from app import bundle
 from app.errors import BundleError, NelboError
 from app.model import open_model
 from app.settings import Settings
+from benchmarks.soak.mutations import mutated
 from tests.app.test_bundle import reseal
 
 MUTATIONS = 40
 """Of each file."""
 NAMES = sorted({*bundle.FILES, bundle.SUMS})
-
-
-def mutated(content: bytes, random: np.random.Generator) -> bytes:
-    """Cut short, longer, or with one byte or one bit of another value."""
-    place, kind = int(random.integers(len(content))), int(random.integers(4))
-    if kind == 0:
-        return content[:place]
-    if kind == 1:
-        return content + random.bytes(int(random.integers(1, 9)))
-    changed = bytearray(content)
-    changed[place] ^= 1 << int(random.integers(8)) if kind == 2 else int(random.integers(1, 256))
-    return bytes(changed)
 
 
 @pytest.fixture(scope="module")
