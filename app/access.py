@@ -20,6 +20,8 @@ CLOSE = (b"connection", b"close")
 _SANE_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
 
+LINE = "request_id=%(request_id)s %(method)s %(route)s %(status)d %(code)s %(ms).1fms key=%(key)s"
+
 log = logging.getLogger("nelbo.access")
 
 
@@ -48,6 +50,7 @@ class Access:
         header = (REQUEST_ID, request_id.encode())
         constant = self._on_others if scope["method"] == "POST" else self._on_pages
         started, status = time.perf_counter(), 0
+        self._metrics.requests_in_flight += 1
 
         async def identified(message: Message) -> None:
             nonlocal status
@@ -61,7 +64,8 @@ class Access:
         try:
             await self._app(scope, receive, identified)
         except Exception:
-            log.exception("request_id=%s failed", request_id)
+            scope["state"]["code"] = "internal-error"
+            log.exception("request_id=%s failed", request_id, extra={"request_id": request_id})
             if status:  # half of an answer is out; only closing the connection can tell that it is not whole
                 raise
             detail = "This is a fault of the service; its log has more."
@@ -73,7 +77,9 @@ class Access:
             scope["state"]["code"] = error.code
             if not status:
                 await refuse(Request(scope), error)(scope, receive, identified)
-        self._tell(scope, request_id, status, time.perf_counter() - started)
+        finally:
+            self._metrics.requests_in_flight -= 1
+            self._tell(scope, request_id, status, time.perf_counter() - started)
 
     def _request_id(self, scope: Scope) -> str:
         """The one that the request brings, where it is sane; else one of our own."""
@@ -86,8 +92,20 @@ class Access:
         method = scope["method"] if scope["method"] in _METHODS else "other"
         route = getattr(scope.get("route"), "path", "unmatched")
         self._metrics.count_request(method, route, status, seconds)
-        code = scope["state"].get("code")  # a stream that was cut short has one too
+        state = scope["state"]
+        code = state.get("code")  # a stream that was cut short has one too
+        if code:
+            self._metrics.count_refusal(code)
         if code or status >= self._least_status:
-            key = getattr(scope["state"].get("key"), "name", "-")
-            line = "request_id=%s %s %s %d %s %.1fms key=%s"
-            log.info(line, request_id, method, route, status, code or "-", 1000 * seconds, key)
+            told = {
+                "request_id": request_id,
+                "method": method,
+                "route": route,
+                "status": status,
+                "code": code,
+                "rows": state.get("rows"),
+                "bytes": state.get("bytes"),
+                "ms": round(1000 * seconds, 3),
+                "key": getattr(state.get("key"), "name", None),
+            }
+            log.info(LINE, {name: "-" if value is None else value for name, value in told.items()}, extra=told)

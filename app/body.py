@@ -38,6 +38,7 @@ class Intake:
                 whole = await self._with_the_rest(whole, request)
         if len(whole) > self._most:
             raise self._too_large()
+        request.scope["state"]["bytes"] = len(whole)
         return whole
 
     async def pieces(self, request: Request) -> AsyncIterator[bytes]:

@@ -7,6 +7,7 @@ from msgspec import Struct
 from app import coding, inference
 from app.array import Array
 from app.coding import Coding
+from app.health import Scored
 from app.infer_request import InferRequest, read_infer
 from app.infer_response import Arrays, write_infer
 from app.metrics import Metrics, Stages
@@ -26,13 +27,14 @@ class Head(Struct, frozen=True):
 
 
 class Answered(Struct, frozen=True):
-    """An answer's body and its headers, how many rows it answers, and what took how long."""
+    """An answer's body and headers, how many rows it answers, what took how long, and what was said of ranked rows."""
 
     body: bytes
     coding: Coding | None
     json_bytes: int | None
     rows: int
     stages: Stages
+    scored: Scored | None
 
 
 class Counted(Struct, frozen=True):
@@ -63,13 +65,21 @@ def infer(model: Model, settings: Settings, metrics: Metrics, head: Head, body: 
     def finish(said: object) -> Answered:
         computed = time.perf_counter()
         arrays = ask.arrays(said)
-        return _answered(request, model, head, arrays, (started, read, computed))
+        scored = (
+            Scored(request.x, arrays["p_value"].astype(float, copy=False), ask.rate) if "p_value" in arrays else None
+        )
+        return _answered(request, model, head, arrays, (started, read, computed), scored)
 
     return Task(Counted(ask.graph, model, metrics), request.x, finish, ask.light)
 
 
 def _answered(
-    request: InferRequest, model: Model, head: Head, arrays: Arrays, times: tuple[float, float, float]
+    request: InferRequest,
+    model: Model,
+    head: Head,
+    arrays: Arrays,
+    times: tuple[float, float, float],
+    scored: Scored | None,
 ) -> Answered:
     started, read, computed = times
     written = write_infer(model.manifest.name, model.manifest.version, request.id, request.outputs, arrays)
@@ -81,4 +91,4 @@ def _answered(
         compute_infer=computed - read,
         compute_output=time.perf_counter() - computed,
     )
-    return Answered(body, answer_coding, written.json_bytes, len(request.x), stages)
+    return Answered(body, answer_coding, written.json_bytes, len(request.x), stages, scored)

@@ -49,6 +49,8 @@ class Ask(Struct, frozen=True):
     arrays: Callable[[Any], Arrays]
     light: bool
     """As a task is: nothing but the graph takes time, and each row as much as any other."""
+    rate: float
+    """The false-alarm rate that the output alarm is for."""
 
 
 def ask(asked: InferRequest, model: Model, settings: Settings) -> Ask:
@@ -68,12 +70,12 @@ def ask(asked: InferRequest, model: Model, settings: Settings) -> Ask:
         model.calibration.require(rate)
         check_patterns(asked.x, settings)
     if sources == {"encode"}:
-        return Ask(model.engine.encode, _latents, complete)
+        return Ask(model.engine.encode, _latents, complete, rate)
     if sources == {"score"} and ranked:
-        return Ask(model.judge, partial(_judged, rate), complete)
+        return Ask(model.judge, partial(_judged, rate), complete, rate)
     if sources == {"score"}:
-        return Ask(model.engine.score, Scores._asdict, complete)
-    return Ask(partial(_everything, model, rate, ranked, sources), lambda arrays: arrays, light=False)
+        return Ask(model.engine.score, Scores._asdict, complete, rate)
+    return Ask(partial(_everything, model, rate, ranked, sources), lambda arrays: arrays, light=False, rate=rate)
 
 
 def _require_few(asked: InferRequest, sources: Set[Source], model: Model, settings: Settings) -> None:

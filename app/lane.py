@@ -22,6 +22,7 @@ import numpy as np
 
 from app.array import Array
 from app.backlog import Backlog, overloaded
+from app.metrics import Metrics
 from app.pool import Pace
 from app.session import BATCH
 
@@ -48,16 +49,21 @@ class _Question(NamedTuple, Generic[Answer]):
     answer: asyncio.Future[Answer]
     seconds: float
     """What it was thought to take, when it came."""
+    asked: float
+    """When it came, by `perf_counter`."""
     late: float
-    """When it is given up, by `perf_counter`."""
+    """When it is given up."""
 
 
 class Lane(Generic[Answer]):
     """The way to one graph, on the event loop that is running."""
 
-    def __init__(self, graph: Callable[[Array], Answer], question_seconds: float, backlog: Backlog) -> None:
+    def __init__(
+        self, graph: Callable[[Array], Answer], question_seconds: float, backlog: Backlog, metrics: Metrics
+    ) -> None:
         """A question that takes longer than `question_seconds` is not for the event loop."""
         self._graph = graph
+        self._metrics = metrics
         self._question_seconds = question_seconds
         self._backlog = backlog
         self._loop = asyncio.get_running_loop()
@@ -79,7 +85,9 @@ class Lane(Generic[Answer]):
         started = perf_counter()
         answer = self._graph(x)
         # The least is what a row costs in company, and no pause of the machine makes it more.
-        self._seconds_a_row = min(self._seconds_a_row, (perf_counter() - started) / len(x))
+        seconds = perf_counter() - started
+        self._seconds_a_row = min(self._seconds_a_row, seconds / len(x))
+        self._metrics.count_run(len(x), seconds)
         return answer
 
     async def ask(self, x: Array) -> Answer:
@@ -92,13 +100,14 @@ class Lane(Generic[Answer]):
         if self._alone:
             self._alone = False
             self._loop.call_soon(self._turned)
+            self._metrics.waited(0.0)
             return self.now(x)
         answer: asyncio.Future[Answer] = self._loop.create_future()
         if not self._waiting:
             # Requests that are readable in this turn of the loop are read by tasks that run in the next one.
             self._loop.call_soon(self._loop.call_soon, self._go)
-        seconds = len(x) * self._seconds_a_row
-        self._waiting.append(_Question(x, answer, seconds, perf_counter() + self._backlog.patience))
+        seconds, now = len(x) * self._seconds_a_row, perf_counter()
+        self._waiting.append(_Question(x, answer, seconds, now, now + self._backlog.patience))
         self._backlog.add(seconds)
         return await answer
 
@@ -122,6 +131,7 @@ class Lane(Generic[Answer]):
                 question.answer.set_exception(overloaded())
             else:
                 together.append(question)
+                self._metrics.waited(now - question.asked)
                 rows += len(question.x)
         self._alone, self._asked = self._asked == 1 and not self._waiting, 0
         if together:

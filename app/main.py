@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from uvicorn.supervisors.multiprocess import Multiprocess
 
-from app import docs, routes, v2, v2_control
+from app import docs, logs, routes, v2, v2_control
 from app.access import Access
 from app.authentication import Authentication, open_paths
 from app.backlog import Backlog
@@ -24,15 +24,16 @@ from app.cpus import available
 from app.drain import Drain
 from app.errors import Forbidden, NelboError, RequestError, SettingsError, Unauthenticated
 from app.keyring import Keyring
-from app.metrics import Metrics, shared_between_processes
+from app.metrics import Metrics
 from app.openapi import Documents, document
 from app.pool import Pool
 from app.reception import Reception
 from app.refusals import STATUS, answer_refused, refusal, refuse
 from app.repository import Repository, open_repository, settled
 from app.scheduler import Scheduler
-from app.service import Service, version
+from app.service import Service, version, versions
 from app.settings import Settings
+from app.sharing import shared_between_processes
 from app.shelf import Shelf
 from app.shortcut import Shortcut
 from app.tls import Tls
@@ -77,7 +78,7 @@ def create_app(settings: Settings | None = None, repository: Repository | None =
 
 def serve(settings: Settings) -> int:
     """Answer until told to stop; the exit code is 3 when it cannot start, for a reason told in one line."""
-    _log()
+    logs.begin(settings.log)
     several = settings.workers > 1
     try:
         if tls := Tls.of(settings):
@@ -141,17 +142,12 @@ def _access(settings: Settings, drain: Drain, metrics: Metrics) -> partial[Acces
 
 def _worker(settings: Settings) -> FastAPI:
     """The application of one of several processes."""
-    _log()
+    logs.begin(settings.log)
     try:
         return create_app(settings, open_repository(settings))
     except NelboError as error:
         logger.critical("cannot start: %s", error)
         raise SystemExit(STARTUP_FAILED) from error
-
-
-def _log() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
 
 
 @asynccontextmanager
@@ -163,14 +159,15 @@ async def _lifespan(
     reception = Reception(settings, _access(settings, drain, metrics)(answer_refused))
     cpus = max(1, available() // settings.workers)
     threads = settings.threads or cpus
+    metrics.tell_build(**versions())
     with ThreadPoolExecutor(threads, thread_name_prefix="verb") as executor, _few_collections(), drain.at_sigterm():
-        pool = Pool(executor, Backlog(settings.queue_seconds, threads))
-        scheduler = Scheduler(pool, cpus, Backlog(settings.queue_seconds))
+        of_threads, of_loop = Backlog(settings.queue_seconds, threads), Backlog(settings.queue_seconds)
+        scheduler = Scheduler(Pool(executor, of_threads), cpus, of_loop, metrics)
         # Taken, since whatever holds the first repository keeps its models in memory when others are served.
         served = given.pop() if given else open_repository(settings)
         shelf = Shelf(served, settings, metrics, changed=scheduler.forget)
         del served
-        async with shelf.watching():
+        async with metrics.settled_regularly({"loop": of_loop, "threads": of_threads}), shelf.watching():
             service = Service(settings, shelf, metrics, Intake(settings), scheduler, drain, documents.of)
             yield {"service": service, "reception": reception}
 

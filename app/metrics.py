@@ -1,23 +1,46 @@
 """What the service counts about itself, in the text format of Prometheus."""
 
-import os
-import tempfile
+import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Metric, generate_latest
+from prometheus_client.registry import Collector
 
+from app.health import Health, with_drift
+from app.histogram import Histogram
 from app.model import Model
+from app.sharing import all_processes
 
-FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-"""The environment variable by which prometheus_client learns, when it is imported, where processes share counters."""
 MOST_CHILDREN = 1024
 """Counters that are found at once; there are hardly as many."""
-SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+SETTLE_SECONDS = 0.25
+"""How long a value that was kept may take to show in another process's answer to a scrape."""
+SECONDS = (
+    1e-5,
+    2e-5,
+    5e-5,
+    1e-4,
+    2e-4,
+    5e-4,
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    5.0,
+    10.0,
+)
+ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 1024, 4096, 16384)
 
 
 class Stages(NamedTuple):
@@ -29,8 +52,18 @@ class Stages(NamedTuple):
     compute_output: float
 
 
-class Metrics:
-    """One service's counters; every application has its own, or shares them with the other workers of its service."""
+class Waiting(NamedTuple):
+    """What a process has in hand and has not computed yet: rows in lanes, and pieces of work in threads."""
+
+    rows: int = 0
+    pieces: int = 0
+
+
+class Metrics(Collector):
+    """One service's counters; every application has its own, or shares them with the other workers of its service.
+
+    What happens for every request and has a size is kept, and counted four times a second and when somebody asks.
+    """
 
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
@@ -40,7 +73,43 @@ class Metrics:
         self._seconds = Histogram(
             "nelbo_request_seconds", "From request to answer.", ["route"], buckets=SECONDS, registry=registry
         )
+        self._refusals = Counter(
+            "nelbo_refusals", "Requests, and lines of streams, refused or given up.", ["reason"], registry=registry
+        )
+        self._in_flight = Gauge(
+            "nelbo_requests_in_flight", "Requests being answered.", registry=registry, multiprocess_mode="livesum"
+        )
+        self._waiting_rows = Gauge(
+            "nelbo_waiting_rows",
+            "Rows that wait for the event loop to compute them.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self._waiting_pieces = Gauge(
+            "nelbo_waiting_pieces",
+            "Larger questions that threads compute, or will.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
         self._rows = Counter("nelbo_rows", "Rows answered.", ["verb"], registry=registry)
+        self._stages = Histogram(
+            "nelbo_stage_seconds",
+            "What a question took to be decoded, to wait, and to be encoded, and what a run of a graph took.",
+            ["stage"],
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self._batch_rows = Histogram(
+            "nelbo_batch_rows", "Rows that a graph was asked about together.", buckets=ROWS, registry=registry
+        )
+        self._build = Gauge(
+            "nelbo_build_info",
+            "1, with the versions that run.",
+            ["version", "onnxruntime", "python"],
+            registry=registry,
+            multiprocess_mode="max",
+        )
+        self._health = Health(registry)
         model = ["model", "version"]
         self._inferences = Counter("nelbo_inferences", "Rows answered under /v2.", model, registry=registry)
         self._executions = Counter(
@@ -86,11 +155,27 @@ class Metrics:
         )
         self._child: Callable[..., Any] = lru_cache(MOST_CHILDREN)(lambda metric, *labels: metric.labels(*labels))
         """The one of a metric's counters that has these labels; `labels` looks for it more slowly."""
+        self.decoded = self._stages.labels("decode").keep
+        """Take the seconds that a question took to be read and understood."""
+        self.waited = self._stages.labels("queue").keep
+        """Take the seconds that a question waited from then until a graph was asked."""
+        self.encoded = self._stages.labels("encode").keep
+        """Take the seconds that an answer took to be written."""
+        self._computed = self._stages.labels("compute").keep
+        self.requests_in_flight = 0
+        """Requests of this process that are not answered yet."""
+        self._waiting: Callable[[], Waiting] = Waiting
+        self.see = self._health.see
+        """Take rows that were scored by a model."""
+
+    def tell_build(self, version: str, onnxruntime: str, python: str) -> None:
+        """Which versions run."""
+        self._build.labels(version, onnxruntime, python).set(1)
 
     def count_request(self, method: str, route: str, status: int, seconds: float) -> None:
         """One request was answered; `route` is a template, so that no client can make up labels."""
         self._child(self._requests, method, route, str(status)).inc()
-        self._child(self._seconds, route).observe(seconds)
+        self._child(self._seconds, route).keep(seconds)
 
     def count_rows(self, verb: str, rows: int) -> None:
         """So many rows were answered by one of the four verbs."""
@@ -108,6 +193,15 @@ class Metrics:
                 self._child(self._bundle_info, *about).set(value)
         self._bundles_refused.set(refused)
 
+    def count_refusal(self, reason: str) -> None:
+        """A request, or a line of a stream, was refused, or given up; `reason` is the error's code."""
+        self._child(self._refusals, reason).inc()
+
+    def count_run(self, rows: int, seconds: float) -> None:
+        """A graph was asked about so many rows together."""
+        self._batch_rows.keep(rows)
+        self._computed(seconds)
+
     def count_inference(self, model: str, version: int, rows: int, stages: Stages) -> None:
         """An inference request about so many rows was answered."""
         self._child(self._inferences, model, version).inc(rows)
@@ -124,32 +218,41 @@ class Metrics:
         """An inference request of a model that is served was refused, or failed."""
         self._count_inference_request(model, version, "failure", seconds)
 
+    @asynccontextmanager
+    async def settled_regularly(self, waiting: Callable[[], Waiting]) -> AsyncIterator[None]:
+        """Count what is kept from time to time meanwhile, and at the end; `waiting` says what waits at the moment."""
+        self._waiting = waiting
+        settling = asyncio.create_task(self._settle_for_ever())
+        try:
+            yield
+        finally:
+            settling.cancel()
+            self.settle()
+
+    def settle(self) -> None:
+        """Count what is kept."""
+        for histogram in (self._seconds, self._stages, self._batch_rows):
+            histogram.settle()
+        self._health.settle()
+        self._in_flight.set(self.requests_in_flight)
+        waiting = self._waiting()
+        self._waiting_rows.set(waiting.rows)
+        self._waiting_pieces.set(waiting.pieces)
+
     def collect(self) -> Iterable[Metric]:
         """What was counted, of all workers together."""
-        return self._whole().collect()
+        self.settle()
+        return with_drift(all_processes(self._registry).collect())
 
     def exposition(self) -> bytes:
         """All of it, as a scrape reads it."""
-        return generate_latest(self._whole())
+        return generate_latest(self)
+
+    async def _settle_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(SETTLE_SECONDS)
+            self.settle()
 
     def _count_inference_request(self, model: str, version: int, outcome: str, seconds: float) -> None:
         self._child(self._inference_requests, model, version, outcome).inc()
         self._child(self._inference_seconds, model, version, outcome).inc(seconds)
-
-    def _whole(self) -> CollectorRegistry:
-        if FOLDER not in os.environ:
-            return self._registry
-        whole = CollectorRegistry()
-        MultiProcessCollector(whole)  # type: ignore[no-untyped-call]
-        return whole
-
-
-@contextmanager
-def shared_between_processes() -> Iterator[None]:
-    """Processes that are started meanwhile add up what they count."""
-    with tempfile.TemporaryDirectory(prefix="nelbo-metrics-") as folder:
-        os.environ[FOLDER] = folder
-        try:
-            yield
-        finally:
-            del os.environ[FOLDER]

@@ -1,7 +1,7 @@
 """A stream of questions, a line each, and the stream of their answers."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from functools import partial
 
@@ -14,8 +14,9 @@ from starlette.types import Receive, Scope, Send
 from app.body import NDJSON
 from app.errors import BodyTooLarge, MalformedBody, RequestError, Unavailable
 from app.lines import Line, whole_lines
+from app.model import Model
 from app.scheduler import patiently
-from app.service import Service
+from app.service import MODEL_HEADER, Service
 from app.verbs import Reply, Task, Verb, sample
 
 LINES_AT_ONCE = 256
@@ -39,13 +40,14 @@ class Stream(StreamingResponse):
         understand: Callable[[bytes], Task[Reply]],
         service: Service,
         request: Request,
-        headers: Mapping[str, str],
+        model: Model,
     ) -> None:
-        super().__init__(self._answers(), headers=headers, media_type=NDJSON)
+        super().__init__(self._answers(), headers={MODEL_HEADER: model.identity}, media_type=NDJSON)
         self._verb = verb.__name__
         self._understand = understand if verb is sample else partial(_understand, understand)
         self._service = service
         self._request = request
+        self._manifest = model.manifest
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, without starlette's own look for disconnects: it would take the pieces of the body for itself."""
@@ -64,9 +66,11 @@ class Stream(StreamingResponse):
                     yield b"".join(answer for answer, _ in answers)
             yield orjson.dumps({"rows": rows, "errors": errors}, option=orjson.OPT_APPEND_NEWLINE)
         except RequestError as error:  # of the stream, not of a line: without the last line it is seen to be cut short
-            yield _refused(last + 1, error)
+            yield self._refused(last + 1, error)
         except ClientDisconnect:
             self._request.state.code = "client-gone"
+        finally:
+            self._request.state.rows = rows
 
     async def _answer(self, line: Line) -> tuple[bytes, int]:
         """The line's answer, and of how many rows; of none where it is refused."""
@@ -76,9 +80,17 @@ class Stream(StreamingResponse):
                 raise BodyTooLarge("body-too-large", f"The line is longer than {most} bytes.")
             reply = await self._computed(line.content)
         except RequestError as error:
-            return _refused(line.number, error), 0
+            return self._refused(line.number, error), 0
         self._service.metrics.count_rows(self._verb, reply.rows)
+        if reply.scored is not None:
+            self._service.metrics.see(self._manifest, reply.scored)
         return reply.body + b"\n", reply.rows
+
+    def _refused(self, line: int, error: RequestError) -> bytes:
+        self._service.metrics.count_refusal(error.code)
+        error.with_traceback(None)  # as in refusals
+        told: dict[str, object] = {"line": line, "code": error.code, "detail": error.detail}
+        return orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE)
 
     async def _computed(self, question: bytes) -> Reply:
         """The reply to a question once there is room for it: a stream waits where a request would be refused."""
@@ -113,9 +125,3 @@ def _has_rows(line: bytes) -> bool:
 def _parted(lines: list[Line]) -> Iterator[list[Line]]:
     for start in range(0, len(lines), LINES_AT_ONCE):
         yield lines[start : start + LINES_AT_ONCE]
-
-
-def _refused(line: int, error: RequestError) -> bytes:
-    error.with_traceback(None)  # as in refusals
-    told: dict[str, object] = {"line": line, "code": error.code, "detail": error.detail}
-    return orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE)

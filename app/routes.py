@@ -142,7 +142,7 @@ async def _answer(verb: verbs.Verb, request: Request) -> Response:
         model = asked_model(request, service.repository)
         understand = partial(verb, model, service.settings)
         if media_type(request) == NDJSON:
-            return Stream(verb, understand, service, request, {MODEL_HEADER: model.identity})
+            return Stream(verb, understand, service, request, model)
         body = await service.intake.whole(request)
         reply = await service.scheduler.answer(understand, body, partial(while_present, request.receive))
     except RequestError as error:
@@ -150,4 +150,7 @@ async def _answer(verb: verbs.Verb, request: Request) -> Response:
     except ClientDisconnect:
         return farewell(request)
     service.metrics.count_rows(verb.__name__, reply.rows)
+    if reply.scored is not None:
+        service.metrics.see(model.manifest, reply.scored)
+    request.scope["state"]["rows"] = reply.rows
     return Written(reply.body, model)

@@ -1,10 +1,12 @@
 """Where a request is computed: small work on the event loop, together with that of others; the rest in threads."""
 
 from collections.abc import Awaitable, Callable, Coroutine
+from time import perf_counter
 from typing import Any, TypeVar
 
 from app.backlog import Backlog
 from app.lane import FIRST_SECONDS_A_ROW, TURN_SECONDS, Lane
+from app.metrics import Metrics
 from app.pool import Pace, Pool
 from app.verbs import Graph, Task
 
@@ -31,10 +33,11 @@ async def patiently(work: Coroutine[Any, Any, Result]) -> Result:
 class Scheduler:
     """The lanes to the graphs that were asked, and the threads for everything that is not small."""
 
-    def __init__(self, pool: Pool, cpus: int, backlog: Backlog) -> None:
+    def __init__(self, pool: Pool, cpus: int, backlog: Backlog, metrics: Metrics) -> None:
         """Compute in `pool` beside the event loop, whose is the backlog; of one CPU each would only take its turn."""
         self._pool = pool
         self._backlog = backlog
+        self._metrics = metrics
         self._question_seconds = QUESTION_SECONDS if cpus > 1 else TURN_SECONDS
         self._lanes: dict[Graph, Lane[Any]] = {}
         self._a_byte = Pace(FIRST_SECONDS_A_BYTE)
@@ -56,14 +59,45 @@ class Scheduler:
         if len(body) > TINY_BODY:
             self._pool.require_room()
         if len(body) > SMALL_BODY:
-            return await wait(self._pool.run(lambda: understand(body).answer(), len(body), self._a_byte))
-        task = understand(body)
+            whole = self._once_begun(lambda: self._compute(self._understand(understand, body)))
+            return await wait(self._pool.run(whole, len(body), self._a_byte))
+        task = self._understand(understand, body)
         if not task.light:
-            return await wait(self._pool.run(task.answer, len(task.x), self._a_row))
+            rest = self._once_begun(lambda: self._compute(task))
+            return await wait(self._pool.run(rest, len(task.x), self._a_row))
         lane = self._lane(task.graph)
         if lane.takes(len(task.x)):
-            return task.finish(await lane.ask(task.x))
-        return await wait(self._pool.run(lambda: task.finish(lane.now(task.x)), len(task.x), lane.pace))
+            return self._finish(task, await lane.ask(task.x))
+        rest = self._once_begun(lambda: self._finish(task, lane.now(task.x)))
+        return await wait(self._pool.run(rest, len(task.x), lane.pace))
+
+    def _once_begun(self, work: Callable[[], Result]) -> Callable[[], Result]:
+        """The same work, which tells how long it has waited for a thread."""
+        since = perf_counter()
+
+        def begun() -> Result:
+            self._metrics.waited(perf_counter() - since)
+            return work()
+
+        return begun
+
+    def _understand(self, understand: Callable[[bytes], Task[Result]], body: bytes) -> Task[Result]:
+        started = perf_counter()
+        task = understand(body)
+        self._metrics.decoded(perf_counter() - started)
+        return task
+
+    def _compute(self, task: Task[Result]) -> Result:
+        started = perf_counter()
+        said = task.graph(task.x)
+        self._metrics.count_run(len(task.x), perf_counter() - started)
+        return self._finish(task, said)
+
+    def _finish(self, task: Task[Result], said: object) -> Result:
+        started = perf_counter()
+        result = task.finish(said)
+        self._metrics.encoded(perf_counter() - started)
+        return result
 
     def forget(self) -> None:
         """Let go of the graphs that were asked; those that are asked again have new lanes, and what waits is answered.
@@ -75,5 +109,5 @@ class Scheduler:
     def _lane(self, graph: Graph) -> Lane[Any]:
         lane = self._lanes.get(graph)
         if lane is None:
-            lane = self._lanes[graph] = Lane(graph, self._question_seconds, self._backlog)
+            lane = self._lanes[graph] = Lane(graph, self._question_seconds, self._backlog, self._metrics)
         return lane

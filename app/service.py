@@ -1,11 +1,13 @@
 """What a running application holds; routes find it in the lifespan's state."""
 
+import platform
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Annotated
 
+import onnxruntime
 from fastapi import Depends, Request
 
 from app.body import Intake
@@ -48,6 +50,11 @@ def version() -> str:
         return metadata.version("nelbo")
     except metadata.PackageNotFoundError:
         return "0+uninstalled"
+
+
+def versions() -> dict[str, str]:
+    """What runs: of nelbo, of onnxruntime and of Python."""
+    return {"version": version(), "onnxruntime": onnxruntime.__version__, "python": platform.python_version()}
 
 
 async def _service(request: Request) -> Service:

@@ -47,6 +47,8 @@ class Settings(BaseSettings):
     """A file in PEM: the certificate's private key, not encrypted."""
     tls_client_authorities: Path | None = None
     """A file in PEM: who must have signed the certificate that each client shows; unset, none is asked for."""
+    log: Literal["text", "json"] = "text"
+    """How the log is written: lines for a person, or a JSON object a line, as the container image does."""
     access_log: bool = False
     """Whether requests that were answered have a line in the log, as those that were refused have."""
     max_body_bytes: Positive = 8 * 2**20

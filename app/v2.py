@@ -111,6 +111,9 @@ async def _infer(request: Request, service: Service, model: Model) -> Answered:
         service.metrics.count_failed_inference(*about, time.perf_counter() - started)
         raise
     service.metrics.count_inference(*about, answered.rows, answered.stages)
+    if answered.scored is not None:
+        service.metrics.see(model.manifest, answered.scored)
+    request.scope["state"]["rows"] = answered.rows
     return answered
 
 

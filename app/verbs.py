@@ -16,6 +16,7 @@ from app.codec import ScoreQuestion
 from app.diagnosis import Shape
 from app.engine import Encoding
 from app.errors import Fault, InvalidContent
+from app.health import Scored
 from app.importance import Moments
 from app.model import Drawn, Judged, Model
 from app.noise import standard_normal
@@ -29,10 +30,11 @@ EXACT_SEEDS = 53
 
 
 class Reply(Struct, frozen=True):
-    """An answer's body, and how many rows it answers."""
+    """An answer's body, how many rows it answers, and what was said of them where they were scored."""
 
     body: bytes
     rows: int
+    scored: Scored | None = None
 
 
 Result = TypeVar("Result")
@@ -191,7 +193,7 @@ def _scored(model: Model, question: ScoreQuestion, rate: float, threshold: float
         answer |= {"bound": bound.value, "bound_error": bound.error}
     if question.fdr is not None:
         answer |= {"discovery": discoveries(judged.p_value, question.fdr)}
-    return Reply(codec.write(answer), len(x))
+    return Reply(codec.write(answer), len(x), Scored(x, judged.p_value, rate))
 
 
 def _explained(model: Model, x: Array, judged: Judged) -> dict[str, npt.NDArray[np.generic]]:

@@ -15,6 +15,7 @@ from app.backlog import Backlog
 from app.engine import Engine, Scores
 from app.errors import Unavailable
 from app.lane import Lane
+from app.metrics import Metrics
 from tests.conftest import plant_rows
 
 
@@ -45,7 +46,7 @@ async def ask(lane: Lane[Said], value: float, rows: int = 1, turns: int = 0) -> 
 
 def run(question: Callable[[Lane[Said]], Awaitable[object]], graph: Graph) -> None:
     async def main() -> None:
-        await question(Lane(graph, 0.001, Backlog(60)))
+        await question(Lane(graph, 0.001, Backlog(60), Metrics()))
 
     asyncio.run(main())
 
@@ -146,7 +147,7 @@ def test_a_question_that_waited_far_longer_than_it_was_to_is_given_up() -> None:
         return graph(x)
 
     async def main() -> list[Said | BaseException]:
-        lane = Lane(slowly, 0.001, Backlog(0.01))
+        lane = Lane(slowly, 0.001, Backlog(0.01), Metrics())
         return await asyncio.gather(*[lane.ask(np.ones((60, 2))) for _ in range(3)], return_exceptions=True)
 
     answers = asyncio.run(main())
@@ -185,7 +186,7 @@ def test_rows_have_the_same_bits_in_any_company(plant_engine: Engine, cuts: list
     alone = plant_engine.score(x)
 
     async def main() -> list[Scores]:
-        lane = Lane(plant_engine.score, 0.001, Backlog(60))
+        lane = Lane(plant_engine.score, 0.001, Backlog(60), Metrics())
         return list(await asyncio.gather(*[lane.ask(part) for part in np.split(x, np.cumsum(cuts)[:-1])]))
 
     parts = asyncio.run(main())

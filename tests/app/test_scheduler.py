@@ -11,6 +11,7 @@ import pytest
 from app.array import Array
 from app.backlog import Backlog
 from app.errors import Unavailable
+from app.metrics import Metrics
 from app.pool import Pool
 from app.scheduler import TINY_BODY, Scheduler, patiently
 from app.verbs import Task
@@ -33,7 +34,7 @@ def test_a_thread_computes_what_takes_long_where_there_is_a_cpu_for_it(rows: int
     async def main() -> float:
         with ThreadPoolExecutor(1) as threads:
             task = Task(graph, np.ones((rows, 2)), lambda where: float(where.thread[0]), light=True)
-            scheduler = Scheduler(Pool(threads, Backlog(60)), cpus, Backlog(60))
+            scheduler = Scheduler(Pool(threads, Backlog(60)), cpus, Backlog(60), Metrics())
             return await scheduler.answer(lambda body: task, b"", patiently)
 
     assert (asyncio.run(main()) == threading.get_ident()) is on_loop
@@ -50,7 +51,7 @@ def test_what_there_is_no_room_for_is_refused_before_it_is_read() -> None:
     async def main() -> None:
         with ThreadPoolExecutor(1) as threads:
             of_threads, of_loop = Backlog(1), Backlog(1)
-            scheduler = Scheduler(Pool(threads, of_threads), 2, of_loop)
+            scheduler = Scheduler(Pool(threads, of_threads), 2, of_loop, Metrics())
             for _ in range(2):
                 of_threads.add(2)
             with pytest.raises(Unavailable):
