@@ -39,6 +39,8 @@ class Health:
         """Rows were answered by this model."""
         watched = self._models.get((manifest.name, manifest.version))
         if watched is None or watched.manifest is not manifest:
+            if watched is not None:
+                watched.settle()
             watched = self._models[manifest.name, manifest.version] = _Watched(manifest, self._families)
         watched.keep(scored)
 

@@ -22,9 +22,16 @@ def begin(form: Form) -> None:
     In JSON a record has `time` (RFC 3339, UTC), `level`, `logger`, `message`, what it says of a request as fields of
     their own and, where there is one, the traceback as `exc_info`.
     """
-    handler = logging.StreamHandler()
-    handler.setFormatter(_json() if form == "json" else logging.Formatter(TEXT))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    root = logging.getLogger()
+    for handler in root.handlers[:]:
+        if (
+            type(handler) is logging.StreamHandler
+        ):  # OpenTelemetry's instrumentation may have one: no record has two lines
+            root.removeHandler(handler)
+    ours = logging.StreamHandler()
+    ours.setFormatter(_json() if form == "json" else logging.Formatter(TEXT))
+    root.addHandler(ours)
+    root.setLevel(logging.INFO)
     for name, level in LEAST_LEVELS.items():
         logging.getLogger(name).setLevel(level)
     logging.captureWarnings(True)

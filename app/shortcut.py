@@ -31,7 +31,13 @@ class Shortcut(FastAPI):
         self._shorter: ASGIApp = _answer
 
     def build_middleware_stack(self) -> ASGIApp:
-        """What requests go through: on the shorter way the middleware alone."""
+        """What requests go through: on the shorter way the middleware alone.
+
+        Instrumentation such as OpenTelemetry's takes this method's place on the object, to put layers of its own around
+        the others. These are on the long way only, which all requests take then.
+        """
+        if "build_middleware_stack" in vars(self):
+            self._asked = []
         shorter: ASGIApp = _answer
         for layer in reversed(self.user_middleware):
             shorter = layer.cls(shorter, *layer.args, **layer.kwargs)

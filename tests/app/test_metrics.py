@@ -1,0 +1,154 @@
+"""What is counted of requests, and how processes share it."""
+
+import os
+import signal
+import time
+from http.client import HTTPConnection
+from pathlib import Path
+
+import numpy as np
+import prometheus_client
+import pytest
+from fastapi.testclient import TestClient
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
+
+from app.histogram import Histogram
+from app.main import create_app
+from app.metrics import Metrics
+from app.settings import Settings
+from tests.app.test_main import port_of, start
+from tests.app.test_routes import USUAL
+from tests.app.test_workers import ROW, ask
+
+BUCKETS = (0.1, 1.0, 10.0)
+
+
+@given(st.lists(st.one_of(st.sampled_from(BUCKETS), st.floats(0, 100))))
+def test_values_that_are_kept_count_like_those_that_are_observed(values: list[float]) -> None:
+    """In the same buckets, on their bounds too, once they are settled."""
+    registries = (CollectorRegistry(), CollectorRegistry())
+    kept = Histogram("h", "H.", buckets=BUCKETS, registry=registries[0])
+    observed = prometheus_client.Histogram("h", "H.", buckets=BUCKETS, registry=registries[1])
+    for value in values:
+        kept.keep(value)
+        observed.observe(value)
+    kept.settle()
+    kept.settle()
+
+    for name, labels in (("h_bucket", {"le": "0.1"}), ("h_bucket", {"le": "+Inf"}), ("h_count", {}), ("h_sum", {})):
+        found, expected = (registry.get_sample_value(name, labels) for registry in registries)
+        assert found == pytest.approx(expected)
+
+
+def test_a_histogram_with_labels_settles_each() -> None:
+    """And takes many values at once."""
+    registry = CollectorRegistry()
+    histogram = Histogram("h", "H.", ["verb"], buckets=BUCKETS, registry=registry)
+    histogram.labels("a").keep(0.5)
+    histogram.labels("b").observe_all(np.array([0.05, 5.0]))
+    histogram.settle()
+
+    assert registry.get_sample_value("h_count", {"verb": "a"}) == 1
+    assert registry.get_sample_value("h_bucket", {"verb": "b", "le": "1.0"}) == 1
+
+
+def test_stages_and_batches_are_counted(settings: Settings) -> None:
+    """A question is decoded, waits and is encoded; the graph runs, with as many rows as there were together."""
+    with TestClient(create_app(settings)) as client:
+        client.post("/score", json={"rows": [USUAL] * 3})
+        client.post("/score", json={"rows": [USUAL] * 300})
+        client.post("/score", json={"rows": [[None, *USUAL[1:]]] * 2, "explain": True})
+        client.post("/score", json={"rows": [USUAL] * 5000})
+        client.post("/score", json={"rows": [[1.0]]})
+        told = client.get("/metrics").text
+
+    assert 'nelbo_stage_seconds_count{stage="decode"} 4.0' in told
+    assert 'nelbo_stage_seconds_count{stage="queue"} 4.0' in told
+    assert 'nelbo_stage_seconds_count{stage="compute"} 4.0' in told
+    assert 'nelbo_stage_seconds_count{stage="encode"} 4.0' in told
+    assert "nelbo_batch_rows_sum 5305.0" in told
+    assert 'nelbo_batch_rows_bucket{le="4.0"} 2.0' in told
+
+
+def test_refusals_are_counted_by_their_code(settings: Settings) -> None:
+    """Requests and lines of streams; what is answered is none."""
+    with TestClient(create_app(settings), raise_server_exceptions=False) as client:
+        client.post("/score", json={"rows": [[1.0]]})
+        client.post("/score", content="[1]\n{\n[2]\n", headers={"Content-Type": "application/x-ndjson"})
+        client.post("/v2/models/plant/infer", content=b"[]")
+        client.get("/no/such/address")
+        client.get("/models")
+        told = client.get("/metrics").text
+
+    assert 'nelbo_refusals_total{reason="dimension-mismatch"} 3.0' in told
+    assert 'nelbo_refusals_total{reason="invalid-json"} 1.0' in told
+    assert 'nelbo_refusals_total{reason="shape"} 1.0' in told
+    assert 'nelbo_refusals_total{reason="not-found"} 1.0' in told
+    assert told.count("nelbo_refusals_total{") == 4
+
+
+def test_what_is_in_hand_is_told(settings: Settings) -> None:
+    """The scrape itself is a request that is being answered; rows that wait are those that somebody says wait."""
+    app = create_app(settings)
+    with TestClient(app) as client:
+        client.post("/score", json={"rows": [USUAL]})
+        assert "nelbo_requests_in_flight 1.0" in client.get("/metrics").text
+    metrics = Metrics()
+    metrics.queued_rows += 7
+
+    assert b"nelbo_queued_rows 7.0" in metrics.exposition()
+    assert b"nelbo_requests_in_flight 0.0" in metrics.exposition()
+
+
+def test_what_runs_is_told(client: TestClient) -> None:
+    """The versions of nelbo, onnxruntime and Python."""
+    (line,) = [line for line in client.get("/metrics").text.splitlines() if line.startswith("nelbo_build_info{")]
+
+    assert line.endswith(" 1.0")
+    assert all(f'{name}="' in line for name in ("version", "onnxruntime", "python"))
+
+
+def scrape(port: int, wanted: bytes) -> str:
+    """What the workers tell once it holds what is wanted: one tells soon what another has kept."""
+    deadline = time.monotonic() + 20
+    while wanted not in (told := ask(port, "GET", "/metrics")):
+        assert time.monotonic() < deadline, told.decode()
+        time.sleep(0.05)
+    return told.decode()
+
+
+def test_a_dead_worker_s_counts_stay_and_what_it_had_in_hand_goes(models: Path, tmp_path: Path) -> None:
+    """Rows, p-values and what the drift remembers are added up over workers; the folder goes with the service."""
+    process = start(models, tmp_path / "log", NELBO_WORKERS="2", TMPDIR=str(tmp_path))
+    try:
+        port = port_of(process, tmp_path / "log")
+        for _ in range(20):
+            ask(port, "POST", "/score", ROW)
+        scrape(port, b'nelbo_p_value_count{model="plant",version="2"} 20.0')
+        scrape(port, b"nelbo_requests_in_flight 1.0")
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        workers = [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+        held = HTTPConnection("127.0.0.1", port, timeout=60)  # half a request is in the hands of a worker that dies
+        held.putrequest("POST", "/score")
+        held.putheader("Content-Type", "application/json")
+        held.putheader("Content-Length", "1000")
+        held.endheaders(b"{")
+        scrape(port, b"nelbo_requests_in_flight 2.0")
+        for worker in workers:
+            os.kill(worker, signal.SIGKILL)
+        told = scrape(port, b"nelbo_requests_in_flight 1.0")
+
+        assert 'nelbo_p_value_count{model="plant",version="2"} 20.0' in told
+        assert 'nelbo_rows_total{verb="score"} 20.0' in told
+        (folder,) = tmp_path.glob("nelbo-metrics-*")
+        assert not [
+            file for file in folder.glob("gauge_live*") if any(f"_{worker}.db" in file.name for worker in workers)
+        ]
+        assert sum(file.stat().st_blocks * 512 for file in folder.iterdir()) < 2**20
+        held.close()
+    finally:
+        process.terminate()
+        assert process.wait(30) == 0
+    assert not [*tmp_path.glob("nelbo-metrics-*")]
