@@ -33,6 +33,7 @@ RUN apt-get update \
 COPY --from=builder /install/local /usr/local
 COPY models /srv/models
 ENV NELBO_HOST=0.0.0.0 \
+    NELBO_LOG=json \
     NELBO_MODELS=/srv/models \
     ORT_DISABLE_TELEMETRY=1 \
     PYTHONDONTWRITEBYTECODE=1 \

@@ -17,8 +17,10 @@ class Backlog:
         """Of so many threads, of which each may have work for `most_seconds`."""
         self._most_seconds = most_seconds
         self._threads = threads
-        self._pieces = 0
-        self._seconds = 0.0
+        self.pieces = 0
+        """Of work, that are not done."""
+        self.seconds = 0.0
+        """What they are thought to take, one after another."""
 
     def require_room(self) -> None:
         """Refuse what comes while there is too much.
@@ -26,23 +28,23 @@ class Backlog:
         Raises:
             Unavailable: `overloaded`.
         """
-        if self._seconds > self._most_seconds * self._threads and self._pieces >= 2 * self._threads:
+        if self.seconds > self._most_seconds * self._threads and self.pieces >= 2 * self._threads:
             raise overloaded()
 
     @property
     def patience(self) -> float:
         """For how many seconds work that comes now may wait before it is given up."""
-        return LATE * max(self._most_seconds, self._seconds / self._threads)
+        return LATE * max(self._most_seconds, self.seconds / self._threads)
 
     def add(self, seconds: float) -> None:
         """Work that is thought to take so long."""
-        self._pieces += 1
-        self._seconds += seconds
+        self.pieces += 1
+        self.seconds += seconds
 
     def remove(self, seconds: float) -> None:
         """What was added with so many seconds is done, or given up."""
-        self._pieces -= 1
-        self._seconds = self._seconds - seconds if self._pieces else 0.0
+        self.pieces -= 1
+        self.seconds = self.seconds - seconds if self.pieces else 0.0
 
 
 def overloaded() -> Unavailable:

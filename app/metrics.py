@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
@@ -10,10 +10,11 @@ from typing import Any, Literal, NamedTuple
 from prometheus_client import CollectorRegistry, Counter, Gauge, Metric, generate_latest
 from prometheus_client.registry import Collector
 
+from app.backlog import Backlog
 from app.health import Health, with_drift
 from app.histogram import Histogram
 from app.model import Model
-from app.sharing import all_processes
+from app.sharing import all_processes, take_place
 
 MOST_CHILDREN = 1024
 """Counters that are found at once; there are hardly as many."""
@@ -52,13 +53,6 @@ class Stages(NamedTuple):
     compute_output: float
 
 
-class Waiting(NamedTuple):
-    """What a process has in hand and has not computed yet: rows in lanes, and pieces of work in threads."""
-
-    rows: int = 0
-    pieces: int = 0
-
-
 class Metrics(Collector):
     """One service's counters; every application has its own, or shares them with the other workers of its service.
 
@@ -66,6 +60,7 @@ class Metrics(Collector):
     """
 
     def __init__(self) -> None:
+        take_place()
         self._registry = registry = CollectorRegistry()
         self._requests = Counter(
             "nelbo_requests", "Requests answered.", ["method", "route", "status"], registry=registry
@@ -79,15 +74,18 @@ class Metrics(Collector):
         self._in_flight = Gauge(
             "nelbo_requests_in_flight", "Requests being answered.", registry=registry, multiprocess_mode="livesum"
         )
-        self._waiting_rows = Gauge(
-            "nelbo_waiting_rows",
-            "Rows that wait for the event loop to compute them.",
+        waiting = ["where"]
+        self._waiting_questions = Gauge(
+            "nelbo_waiting_questions",
+            "Questions that are computed, or will be, on the event loop and in threads.",
+            waiting,
             registry=registry,
             multiprocess_mode="livesum",
         )
-        self._waiting_pieces = Gauge(
-            "nelbo_waiting_pieces",
-            "Larger questions that threads compute, or will.",
+        self._waiting_seconds = Gauge(
+            "nelbo_waiting_seconds",
+            "What these are thought to take, one after another.",
+            waiting,
             registry=registry,
             multiprocess_mode="livesum",
         )
@@ -164,7 +162,7 @@ class Metrics(Collector):
         self._computed = self._stages.labels("compute").keep
         self.requests_in_flight = 0
         """Requests of this process that are not answered yet."""
-        self._waiting: Callable[[], Waiting] = Waiting
+        self._backlogs: Mapping[str, Backlog] = {}
         self.see = self._health.see
         """Take rows that were scored by a model."""
 
@@ -219,9 +217,9 @@ class Metrics(Collector):
         self._count_inference_request(model, version, "failure", seconds)
 
     @asynccontextmanager
-    async def settled_regularly(self, waiting: Callable[[], Waiting]) -> AsyncIterator[None]:
-        """Count what is kept from time to time meanwhile, and at the end; `waiting` says what waits at the moment."""
-        self._waiting = waiting
+    async def settled_regularly(self, backlogs: Mapping[str, Backlog]) -> AsyncIterator[None]:
+        """Count what is kept, and look at what waits where, from time to time meanwhile and at the end."""
+        self._backlogs = backlogs
         settling = asyncio.create_task(self._settle_for_ever())
         try:
             yield
@@ -235,9 +233,9 @@ class Metrics(Collector):
             histogram.settle()
         self._health.settle()
         self._in_flight.set(self.requests_in_flight)
-        waiting = self._waiting()
-        self._waiting_rows.set(waiting.rows)
-        self._waiting_pieces.set(waiting.pieces)
+        for where, backlog in self._backlogs.items():
+            self._child(self._waiting_questions, where).set(backlog.pieces)
+            self._child(self._waiting_seconds, where).set(backlog.seconds)
 
     def collect(self) -> Iterable[Metric]:
         """What was counted, of all workers together."""

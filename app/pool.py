@@ -45,11 +45,6 @@ class Pool:
         """
         self._backlog.require_room()
 
-    @property
-    def pieces(self) -> int:
-        """Of work, that are not done."""
-        return self._pieces
-
     async def run(self, work: Callable[[], Result], units: int, pace: Pace) -> Result:
         """The result of `work`, of so many units, from a thread; it is not begun when this is cancelled before.
 

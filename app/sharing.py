@@ -1,15 +1,20 @@
 """Metrics of several processes: each writes files of its own into one folder, and whoever is asked adds them up.
 
-The files are in a temporary folder that goes when the service ends. A process that is gone leaves its counters and
-histograms, which stay counted; its gauges, what it has in hand at the moment, are left out.
+The folder is a temporary one that goes when the service ends. Files belong to places, and a process that starts takes
+the first place that nobody living has: where one died its counters and histograms go on, so that there are never more
+files than there were processes at once. What a dead process had in hand, its gauges, is left out.
 """
 
+import fcntl
+import itertools
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
+from prometheus_client import values
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
@@ -28,6 +33,12 @@ def shared_between_processes() -> Iterator[None]:
             del os.environ[FOLDER]
 
 
+def take_place() -> None:
+    """Before a process makes its metrics: have them in files of a place of its own, where metrics are shared."""
+    if FOLDER in os.environ:
+        _place_in(os.environ[FOLDER])
+
+
 def all_processes(own: Collector) -> Collector:
     """What collects the metrics of all processes that share them, or this process's `own` where none are shared."""
     if FOLDER not in os.environ:
@@ -37,7 +48,28 @@ def all_processes(own: Collector) -> Collector:
     return whole
 
 
+@cache
+def _place_in(folder: str) -> int:
+    """The place that this process has taken, for as long as it lives: then the kernel lets go of its lock."""
+    place = next(place for place in itertools.count() if _lock(Path(folder), place) is not None)
+    values.ValueClass = values.MultiProcessValue(lambda: place)  # type: ignore[no-untyped-call]
+    return place
+
+
+def _lock(folder: Path, place: int) -> int | None:
+    """An open file that holds the place; None where a living process has it."""
+    lock = os.open(folder / f"{place}.lock", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        return None
+    return lock
+
+
 def _forget_gauges_of_the_dead(folder: Path) -> None:
-    for process in {file.stem.rpartition("_")[2] for file in folder.glob("gauge_live*.db")}:
-        if not Path("/proc", process).exists():
-            mark_process_dead(process)  # type: ignore[no-untyped-call]
+    for place in {int(file.stem.rpartition("_")[2]) for file in folder.glob("gauge_live*.db")}:
+        lock = _lock(folder, place)
+        if lock is not None:
+            mark_process_dead(place)  # type: ignore[no-untyped-call]
+            os.close(lock)

@@ -1,4 +1,4 @@
-"""The drift against what is known of it: rows of a healthy plant, rows that moved, and processes that saw a part each."""
+"""The drift against what is known of it: healthy plants, rows that moved, processes that saw a part each."""
 
 from collections.abc import Iterator
 from dataclasses import astuple, replace

@@ -95,7 +95,7 @@ def test_a_healthy_plant_does_not_drift_and_a_shifted_one_does(fresh: TestClient
     """By the threshold that is documented."""
     fresh.post("/score", json={"rows": plant_rows(2000, seed=31).tolist()})
     healthy = of_plant(told(fresh), "nelbo_drift")
-    shifted = plant_rows(2000, seed=32) + [3.0, 0.0, 0.0, 0.0]
+    shifted = plant_rows(2000, seed=32) + np.array([3.0, 0.0, 0.0, 0.0])
     fresh.post("/score", json={"rows": shifted.tolist()})
 
     assert abs(healthy) < THRESHOLD < of_plant(told(fresh), "nelbo_drift")
