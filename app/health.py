@@ -29,7 +29,7 @@ class Scored(Struct, frozen=True):
 
 
 class Health:
-    """What was scored by every model; each row is counted once it is one of `MOST_KEPT`, or when `settle` is called."""
+    """What was scored by every model; rows are kept until a model has `MOST_KEPT`, or until `settle` is called."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._families = _Families(registry)
