@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import subprocess
+import sys
 import time
 from http.client import HTTPConnection
 from pathlib import Path
@@ -15,13 +16,14 @@ from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from app.backlog import Backlog
 from app.histogram import Histogram
 from app.main import create_app
 from app.metrics import Metrics
 from app.settings import Settings
-from tests.app.test_main import port_of, start
+from tests.app.test_main import ROOT, port_of, start
 from tests.app.test_routes import USUAL
 from tests.app.test_workers import ROW, ask
 
@@ -160,15 +162,38 @@ def test_a_dead_worker_s_counts_stay_and_what_it_had_in_hand_goes(models: Path, 
         (folder,) = tmp_path.glob("nelbo-metrics-*")
         assert sum(file.stat().st_blocks * 512 for file in folder.iterdir()) < 2**20
         held.close()
-        # Who comes goes on where who went ended, so that the files do not become more.
-        deadline = time.monotonic() + 60
-        while len(now := workers_of(process)) < 2 or {*now} & {*workers}:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        told = scrape(port, b"nelbo_requests_in_flight 1.0")
-        assert 'nelbo_rows_total{verb="score"} 20.0' in told
-        assert len([*folder.glob("histogram_*.db")]) == 2
     finally:
         process.terminate()
         assert process.wait(30) == 0
     assert not [*tmp_path.glob("nelbo-metrics-*")]
+
+
+COUNTING = """
+import sys
+from app.metrics import Metrics
+Metrics().count_rows("score", 1)
+print("counted", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_who_comes_goes_on_in_the_files_of_who_went(tmp_path: Path) -> None:
+    """There are as many as there were processes at once, however many there were one after another."""
+
+    def begin() -> subprocess.Popen[bytes]:
+        environment = os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+        command = [sys.executable, "-c", COUNTING]
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"counted\n"
+        return process
+
+    for together in (1, 2, 2):
+        for process in [begin() for _ in range(together)]:
+            process.kill()
+            process.communicate()
+    whole = CollectorRegistry()
+    MultiProcessCollector(whole, str(tmp_path))  # type: ignore[no-untyped-call]
+
+    assert {file.name for file in tmp_path.glob("counter_*")} == {"counter_0.db", "counter_1.db"}
+    assert whole.get_sample_value("nelbo_rows_total", {"verb": "score"}) == 5
