@@ -10,7 +10,7 @@ from app.array import Array
 
 
 class Histogram(prometheus_client.Histogram):
-    """prometheus_client's, which takes a microsecond and more for a value; keeping one here is an append.
+    """prometheus_client's, which takes its time for every value; keeping one here is an append.
 
     What is kept, on any thread, shows once it is settled.
     """
