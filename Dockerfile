@@ -3,21 +3,30 @@
 ARG BASE=debian:bookworm-slim
 
 FROM ${BASE} AS builder
+# Debian's packages have no versions here: the base's digest and Debian's security updates say which.
+# hadolint ignore=DL3008
 RUN apt-get update && apt-get install --yes --no-install-recommends python3 python3-pip
 WORKDIR /build
+COPY deploy/build.lock deploy/requirements.lock ./
+# Every file that pip takes from an index has its hash in a lock (deploy/lock writes them), the wheel's builder too.
+# --prefix makes Debian's pip write below local/, where Debian's Python looks once this is copied to /usr/local.
+RUN python3 -m pip install --no-cache-dir --no-compile --require-hashes --prefix /install --requirement requirements.lock \
+ && python3 -m pip install --no-cache-dir --require-hashes --target /backend --requirement build.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY app app
-# --prefix makes Debian's pip write below local/, where Debian's Python looks once this is copied to /usr/local.
+RUN PYTHONPATH=/backend python3 -m pip install --no-cache-dir --no-compile --no-index --no-deps --no-build-isolation \
+    --prefix /install .
+WORKDIR /install/local
 # Deleted: every command but nelbo; tests, sources and headers; onnxruntime's tools for making models, and its library for
 # programs in C, which its Python module has a copy of inside. Bytecode is made here, where the file system can be written.
-RUN python3 -m pip install --no-cache-dir --no-compile --prefix /install '.[cpu]' \
- && cd /install/local \
- && find bin -type f ! -name nelbo -delete \
- && cd lib/python3*/dist-packages \
+RUN find bin -type f ! -name nelbo -delete \
  && find . -type d -name tests -prune -exec rm -rf {} + \
  && find . -type f -regex '.*\.\(pyx\|pxd\|pxi\|pyi\|c\|h\|a\)' -delete \
- && rm -rf onnxruntime/transformers onnxruntime/quantization onnxruntime/tools onnxruntime/capi/libonnxruntime.so.* \
- && python3 -m compileall -q --invalidation-mode unchecked-hash .
+ && rm -rf lib/python3*/dist-packages/onnxruntime/transformers \
+    lib/python3*/dist-packages/onnxruntime/quantization \
+    lib/python3*/dist-packages/onnxruntime/tools \
+    lib/python3*/dist-packages/onnxruntime/capi/libonnxruntime.so.* \
+ && python3 -m compileall -q --invalidation-mode unchecked-hash lib
 
 FROM ${BASE}
 ARG REVISION=unknown
@@ -27,6 +36,7 @@ LABEL org.opencontainers.image.title="nelbo" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.version="${VERSION}"
+# hadolint ignore=DL3008
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends python3 \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin /var/log/*
