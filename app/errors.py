@@ -27,6 +27,11 @@ from pathlib import Path
 class NelboError(Exception):
     """Anything nelbo refuses; its text is one plain sentence or two."""
 
+    def __str__(self) -> str:
+        """The text in one line: what it quotes and cannot be printed, such as a line end, is told by its escape."""
+        text = super().__str__()
+        return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
 
 class SettingsError(NelboError):
     """The settings contradict themselves or the machine."""

@@ -15,6 +15,22 @@ from app.pieces import Piece, Place, content_end, lines_end
 from app.records import header_names, join_records, read_lines
 
 BLOCK = 2**16
+OTHERS = {
+    b"\x1f\x8b": "compressed by gzip",
+    b"BZh91AY&SY": "compressed by bzip2",
+    b"\xfd7zXZ": "compressed by xz",
+    b"\x28\xb5\x2f\xfd": "compressed by zstd",
+    b"PK\x03\x04": "a ZIP archive or a workbook",
+    b"\xd0\xcf\x11\xe0": "a workbook of an old Excel",
+    b"\x89HDF": "HDF5",
+    b"PAR1\x15": "Parquet, whose name ends with .parquet",
+    b"\x93NUMPY": "an array of NumPy's, whose name ends with .npy",
+    codecs.BOM_UTF32_LE: "encoded as UTF-32",
+    codecs.BOM_UTF32_BE: "encoded as UTF-32",
+    codecs.BOM_UTF16_LE: "encoded as UTF-16",
+    codecs.BOM_UTF16_BE: "encoded as UTF-16",
+}
+"""What a file is that begins like this: kinds that are often named like text, the longer beginnings first."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +87,9 @@ def read_layout(stream: BinaryIO, file: str) -> Layout:
 def _sample(stream: BinaryIO, file: str) -> Piece:
     """The first lines, the header included."""
     content = stream.read(BLOCK)
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise TableError(f"{file}, line 1: encoded as UTF-16; expected UTF-8")
+    for beginning, kind in OTHERS.items():
+        if content.startswith(beginning):
+            raise TableError(f"{file}, line 1: {kind}; expected delimited text in UTF-8")
     begin = Place(len(codecs.BOM_UTF8) if content.startswith(codecs.BOM_UTF8) else 0, 1)
     content = content[begin.offset :]
     while len(content[: lines_end(content)].splitlines()) <= SAMPLE and (block := stream.read(BLOCK)):

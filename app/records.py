@@ -73,6 +73,8 @@ def header_names(header: str, delimiter: str, file: str) -> tuple[str, ...]:
         TableError: the line is blank, a name is empty or there twice, or there are numbers where names are expected.
     """
     _check_blanks([header], delimiter, file, 1)
+    if header.lower().startswith("sep="):
+        raise TableError(f"{file}, line 1: 'sep=' is for Excel; expected the header line with the sensors' names")
     names = tuple(cell.strip() for cell in next(split([header], delimiter)))
     if any(names) and all(is_number(name) for name in names if name):
         raise TableError(f"{file}, line 1: only numbers; expected a header line with the sensors' names")
@@ -104,9 +106,13 @@ def _check_blanks(records: list[str], delimiter: str, file: str, first: int) -> 
 def _check_widths(records: list[str], names: tuple[str, ...], delimiter: str, file: str, first: int) -> None:
     for number, cells in enumerate(split(records, delimiter)):
         if len(cells) != len(names):
+            line = line_of(records, number, first)
+            if records[number].startswith("#") or names[0].startswith("#"):
+                comment = line if records[number].startswith("#") else 1
+                raise TableError(f"{file}, line {comment}: a comment; expected a header line and rows of numbers only")
             decimal = len(cells) == 2 * len(names) and delimiter == ","
             raise TableError(
-                f"{file}, line {line_of(records, number, first)}: {len(cells)} cells; expected {len(names)} as in the "
+                f"{file}, line {line}: {len(cells)} cells; expected {len(names)} as in the "
                 f"header (line 1), delimiter {WORDS[delimiter]}"
                 + ("; a decimal comma beside a delimiting comma needs quotes" if decimal else "")
             )

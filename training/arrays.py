@@ -1,6 +1,7 @@
 """NumPy files of sensor readings: a bare array, whose columns are called x0, x1, …"""
 
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +70,7 @@ def _load(path: Path) -> npt.NDArray[np.generic]:
             if isinstance(loaded, np.ndarray):
                 return loaded
             arrays: dict[str, npt.NDArray[np.generic]] = {key: loaded[key] for key in loaded.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, MemoryError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         raise TableError(f"{path}: not readable as an array of numbers: {error}") from error
     tables = [key for key in KEYS if key in arrays] or [key for key, array in arrays.items() if array.ndim == 2]
     if len(tables) != 1:

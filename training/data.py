@@ -1,6 +1,8 @@
 """A file of sensor readings → readings → split, and what the rows trained on say about each sensor."""
 
 import difflib
+import os
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,6 +81,7 @@ def read(
         TableError: the file cannot be read as a table of numbers; a name is unknown; a column has no value; there are
             fewer rows than `MIN_ROWS` or than columns.
     """
+    _require_plain(path)
     table = read_array(path) if path.suffix.lower() in {".npy", ".npz"} else read_table(path)
     headers = [split_unit(header) for header in table.names]
     names = [name for name, _ in headers]
@@ -104,7 +107,7 @@ def read(
         file=path.name,
         sha256=sha256(path),
         interval=interval(table, [name for name in table.names if name not in taken]),
-        notes=(table.describe(taken), *_oddities(x, taken, int(empty.sum()))),
+        notes=(table.describe(taken), *_oddities(x, taken, int(empty.sum())), *([] if lines is None else _end(path))),
     )
 
 
@@ -170,6 +173,17 @@ def _resolution(values: Array) -> float:
     return float(gaps[gaps > SAME * (values[-1] - values[0])].min())
 
 
+def _require_plain(path: Path) -> None:
+    """Refuse what cannot be read twice, for its numbers and for its hash, or does not end."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise TableError(f"{path}: {error.strerror or error}") from error
+    if not stat.S_ISREG(mode):
+        kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
+        raise TableError(f"{path}: {kind}; expected a plain file, to be read for its numbers and again for its hash")
+
+
 def _check_known(path: Path, names: Sequence[str], asked: Sequence[str]) -> None:
     for name in asked:
         if name not in names:
@@ -187,6 +201,14 @@ def _check_content(path: Path, x: Array, names: Sequence[str]) -> None:
         )
     for d in np.flatnonzero(np.isnan(x).all(axis=0))[:1].tolist():
         raise TableError(f"{path}, column '{names[d]}': no value in any row; leave it out with --drop '{names[d]}'")
+
+
+def _end(path: Path) -> list[str]:
+    """Whether the file ends within a line: nothing else tells that it was cut short within its last cell."""
+    with path.open("rb") as stream:
+        stream.seek(-1, os.SEEK_END)
+        ended = stream.read() in {b"\n", b"\r"}
+    return [] if ended else ["the last line has no line end: was the file cut short, its last value may be too"]
 
 
 def _oddities(x: Array, names: Sequence[str], empty: int) -> list[str]:

@@ -81,7 +81,7 @@ REFUSED = {
     "blank line": (b"a,b\n1,2\n\n3,4\n", "line 3: a blank line; expected blank lines at the end only"),
     "NUL": (b"a,b\n1,2\n\x00,3\n", "line 3: a NUL byte; expected delimited text"),
     "Latin-1": (b"a,b [\xb0C]\n1,2\n", "line 1: byte 0xb0 is not UTF-8"),
-    "UTF-16": ("a,b\n1,2\n".encode("utf-16"), "line 1: encoded as UTF-16; expected UTF-8"),
+    "UTF-16": ("a,b\n1,2\n".encode("utf-16"), "line 1: encoded as UTF-16; expected delimited text in UTF-8"),
     "open quote": (b'a,b\n1,2\n"3,4\n5,6\n', "line 3: a quoted cell that does not end"),
     "text behind a quote": (b'a,b\n1,2\n"3"x,4\n', "line 3: a quoted cell that does not end"),
 }

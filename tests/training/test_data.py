@@ -15,7 +15,9 @@ RNG = np.random.default_rng(0)
 
 
 def write(file: Path, header: str, x: np.ndarray) -> Path:
-    file.write_text("\n".join([header, *(",".join("" if np.isnan(v) else repr(float(v)) for v in row) for row in x)]))
+    file.write_text(
+        "\n".join([header, *(",".join("" if np.isnan(v) else repr(float(v)) for v in row) for row in x), ""])
+    )
     return file
 
 
