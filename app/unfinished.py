@@ -49,7 +49,7 @@ class Unfinished:
         """Whether there was something that could not be used."""
         if not fits:  # gone for sure before rows of this run are where its own were
             self._journal.unlink(missing_ok=True)
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
         stream.truncate(self.kept.length if self.kept else 0)
 
     def write(self, content: bytes) -> None:
@@ -66,7 +66,7 @@ class Unfinished:
             stream.flush()
             os.fsync(stream.fileno())
         fresh.replace(self._journal)
-        _sync_folder(self.path.parent)
+        sync_folder(self.path.parent)
 
     def sync(self) -> None:
         """See that what was written is on disk."""
@@ -76,6 +76,7 @@ class Unfinished:
     def forget(self) -> None:
         """Remove file and journal, as far as they are there."""
         self._journal.unlink(missing_ok=True)
+        self._journal.with_suffix(".new").unlink(missing_ok=True)
         self.path.unlink(missing_ok=True)
 
     def _read(self) -> Kept | None:
@@ -107,13 +108,13 @@ def unfinished(out: Path, identity: tuple[str, ...]) -> Iterator[Unfinished]:
                 if partial.kept is None:
                     partial.forget()
                 raise
-            _sync_folder(path.parent)  # the output is in its place before the journal goes
+            sync_folder(path.parent)  # the output is in its place before the journal goes
             partial.forget()
     except OSError as error:
         raise TableError(f"{out}: {error.strerror or error}") from error
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """See that the names in a folder are on disk as they are."""
     opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:

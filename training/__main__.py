@@ -23,7 +23,8 @@ from app.manifest import NAME_PATTERN, Provenance, Sensor, TrainingPoint
 from training import data
 from training.checkpoint import Checkpoint, sole_run
 from training.config import Config, Limits, read_config
-from training.export import Trained, export, next_version
+from training.ending import INTERRUPTED, TERMINATED, Terminated, keeping, termination_interrupts
+from training.export import Trained, clear, export, next_version
 from training.progress import Progress
 from training.report import report
 from training.standardise import standardise
@@ -35,18 +36,27 @@ PACKAGES = ("torch", "onnx", "onnxscript", "numpy", "onnxruntime", "nelbo")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Train as told; 0 when a bundle was written or kept on purpose, 1 when not, 130 when interrupted."""
+    """Train as told; 0 when a bundle was written or kept on purpose, 1 when not, 130 by Ctrl-C, 143 by SIGTERM."""
     argv = sys.argv[1:] if arguments is None else arguments
     told = _parser().parse_args(argv)
+    # What is recorded makes the same bytes from the beginning.
+    command = shlex.join(["nelbo-train", *(word for word in argv if word != "--resume")])
     try:
-        return _run(told, "nelbo-train " + shlex.join(argv))
+        with termination_interrupts():
+            return _run(told, command)
     except NelboError as error:
         print(f"nelbo-train: {error}", file=sys.stderr)
         return 1
+    except Terminated:
+        return TERMINATED
+    except KeyboardInterrupt:
+        return INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="nelbo-train", description="Fit a model to a table of healthy readings.")
+    parser = argparse.ArgumentParser(
+        prog="nelbo-train", description="Fit a model to a table of healthy readings.", allow_abbrev=False
+    )
     parser.add_argument("data", type=Path, metavar="DATA", help="CSV, Parquet, NPY or NPZ")
     parser.add_argument("--name", required=True, help="the model's name")
     parser.add_argument("--out", type=Path, default=Path("models"), help="the model repository (default: models)")
@@ -98,17 +108,17 @@ def _run(told: argparse.Namespace, command: str) -> int:
         print(note)
     desk = told.out / ".training" / told.name
     with sole_run(desk):
+        clear(told.out, told.name)
         checkpoint = Checkpoint(desk / "checkpoint.pt", _fingerprint(readings, config, limits))
-        trained = _train(readings, config, limits, checkpoint, told, command)
-        if trained is None:
-            return 130
-        print("exporting, comparing with torch, and reporting", flush=True)
-        written = export(
-            trained,
-            told.out,
-            accept=lambda engine: _compare(engine, trained, told),
-            report=lambda engine, held_out: report(readings, config, trained, engine, held_out),
-        )
+        with keeping(checkpoint):
+            trained = _train(readings, config, limits, checkpoint, told, command)
+            print("exporting, comparing with torch, and reporting", flush=True)
+            written = export(
+                trained,
+                told.out,
+                accept=lambda engine: _compare(engine, trained, told),
+                report=lambda engine, held_out: report(readings, config, trained, engine, held_out),
+            )
         checkpoint.remove()
     if written is not None:
         _tell(written)
@@ -122,8 +132,7 @@ def _train(
     checkpoint: Checkpoint,
     told: argparse.Namespace,
     command: str,
-) -> Trained | None:
-    """The trained model, or None when Ctrl-C ended the run and its best is kept in the checkpoint."""
+) -> Trained:
     parts = data.split(len(readings.x), config.seed, config.split)
     fitted_to = parts.train if config.split == "time" else np.concatenate([parts.train, parts.validation])
     sensors = data.describe(readings.x[fitted_to], readings.names, readings.units)
@@ -135,16 +144,8 @@ def _train(
     _announce(readings, config, sensors, parts)
     most = density_stage(config, rows[0].x.shape[1], limits.minutes).steps
     steps = {DENSITY: most} if config.split == "time" else {DENSITY: most, REFIT: most}
-    try:
-        with Progress(steps) as progress:
-            fitted = train(config, sensors, rows, limits, checkpoint, told.resume, progress.tell)
-    except KeyboardInterrupt:
-        print(
-            f"nelbo-train: interrupted; the best so far is kept in {checkpoint.file}. Go on with the same command and "
-            "--resume; --resume --minutes 0 exports it as it is",
-            file=sys.stderr,
-        )
-        return None
+    with Progress(steps) as progress:
+        fitted = train(config, sensors, rows, limits, checkpoint, told.resume, progress.tell)
     provenance = Provenance(
         data=readings.file,
         data_sha256=readings.sha256,

@@ -1,5 +1,8 @@
 """A trained model to a bundle: written whole, compared with torch, read back with app, renamed into place."""
 
+import os
+import re
+import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +20,7 @@ from app.errors import NelboError
 from app.manifest import Calibration, Manifest, Probe, Provenance, Sensor
 from app.probe import Proof
 from app.report import Report
+from app.unfinished import sync_folder
 from training.calibrate import HeldOut
 from training.graphs import Graphs
 from training.onnx_file import OPSET, write_graph
@@ -24,6 +28,8 @@ from training.parity import TorchModel, rows_to_compare
 from training.prior import MixturePrior
 from training.vae import Vae
 
+MAKING = ".making-"
+"""A bundle that is being made is in a folder whose name begins like this, and ends with the model's."""
 PROBE = Probe(rows=16, absolute=1e-4, relative=1e-5)
 PROBE_DRAWS = 8
 COMPARED_ROWS = 1024
@@ -65,24 +71,43 @@ def export(
 
     Raises:
         ExportError: onnxruntime's answers differ from torch's by more than the probe's tolerance.
+        OSError: it cannot be written; nothing of it is left behind.
     """
     version = next_version(out / trained.name)
     target = out / trained.name / str(version)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out, prefix=".making-") as making:
+    with tempfile.TemporaryDirectory(dir=out, prefix=MAKING, suffix=f"-{trained.name}") as making:
         folder = Path(making) / trained.name / str(version)
         folder.mkdir(parents=True)
         _write(folder, trained, version, report)
         if not accept(Engine(bundle.read(folder))):
             return None
+        _sync(folder)
         folder.rename(target)
+        sync_folder(target.parent)
     return bundle.read(target)
+
+
+def clear(out: Path, name: str) -> None:
+    """Remove what exports of `name` left half-made under `out` when they were killed; none may be under way."""
+    if out.is_dir():
+        for entry in out.iterdir():
+            if re.fullmatch(rf"{re.escape(MAKING)}[a-z0-9_]+-{re.escape(name)}", entry.name):
+                shutil.rmtree(entry, ignore_errors=True)
 
 
 def next_version(folder: Path) -> int:
     """One above the highest version in a model's folder, 1 where there is none."""
     taken = [int(entry.name) for entry in folder.iterdir() if entry.name.isdecimal()] if folder.is_dir() else []
     return max(taken, default=0) + 1
+
+
+def _sync(folder: Path) -> None:
+    """See that a bundle's files are on disk before its name is."""
+    for file in folder.iterdir():
+        with file.open("rb") as stream:
+            os.fsync(stream.fileno())
+    sync_folder(folder)
 
 
 def _write(folder: Path, trained: Trained, version: int, report: Callable[[Engine, HeldOut], Report]) -> None:

@@ -76,7 +76,7 @@ def descend(
     `report` is told after every evaluation, and may keep the descent's state.
 
     Raises:
-        TrainingError: the loss is not finite.
+        TrainingError: the loss or its gradient is not finite.
     """
     batch = min(512, max(32, len(train) // 20))
     every = max(1, stage.steps // EVALUATIONS)
@@ -93,8 +93,10 @@ def descend(
         loss = (parts.per_sensor.sum(dim=-1) + kl_weight * parts.kl).mean()
         descent.optimiser.zero_grad()
         loss.backward()
-        _require_finite(descent, stage, loss)
-        nn.utils.clip_grad_norm_(descent.vae.parameters(), 5.0)
+        parameters = list(descent.vae.parameters())
+        norm = nn.utils.get_total_norm([gradient for each in parameters if (gradient := each.grad) is not None])
+        _require_finite(descent, stage, loss, norm)
+        nn.utils.clip_grads_with_norm_(parameters, 5.0, norm)
         descent.optimiser.step()
         _average_in(descent)
         descent.step += 1
@@ -162,14 +164,16 @@ def mean_nats(vae: Vae, rows: Rows) -> float:
     return nats / len(chosen)
 
 
-def _require_finite(descent: Descent, stage: Stage, loss: Tensor) -> None:
-    if torch.isfinite(loss):
+def _require_finite(descent: Descent, stage: Stage, loss: Tensor, norm: Tensor) -> None:
+    """Stop before a step that would make the weights useless, and so what is kept of them."""
+    if torch.isfinite(loss) and torch.isfinite(norm):
         return
     parameters = list(descent.vae.named_parameters())
     tensors: list[tuple[str, Tensor]] = [(f"parameter {name}", parameter) for name, parameter in parameters]
     tensors += [(f"gradient of {name}", parameter.grad) for name, parameter in parameters if parameter.grad is not None]
     names = (name for name, tensor in tensors if not torch.isfinite(tensor).all())
     raise TrainingError(
-        f"the loss is {loss.item()} at step {descent.step} of stage '{stage.name}'; "
+        f"the loss is {loss.item()} and its gradient {norm.item()} long at step {descent.step} of stage "
+        f"'{stage.name}', learning rate {descent.optimiser.param_groups[0]['lr']:.3g}; "
         f"the first tensor that is not finite: {next(names, 'the loss itself')}; nothing was exported"
     )
