@@ -231,11 +231,12 @@ def test_the_pod_has_time_to_stop(kubernetes: dict[str, dict]) -> None:
     """What Kubernetes grants is more than preStop and all that the service takes, with five seconds to spare."""
     pod = kubernetes["Deployment"]["spec"]["template"]["spec"]
     (container,) = pod["containers"]
-    told = {variable["name"]: variable["value"] for variable in container["env"]}
-    settings = Settings(shutdown_seconds=told["NELBO_SHUTDOWN_SECONDS"])
-    stopping = container["lifecycle"]["preStop"]["sleep"]["seconds"] + settings.shutdown_seconds
+    settings = Settings(
+        **{variable["name"].removeprefix("NELBO_").lower(): variable["value"] for variable in container["env"]}
+    )
+    before = container["lifecycle"]["preStop"]["sleep"]["seconds"]
 
-    assert pod["terminationGracePeriodSeconds"] >= stopping + 5
+    assert pod["terminationGracePeriodSeconds"] >= before + settings.drain_seconds + settings.shutdown_seconds + 5
 
 
 def test_a_slow_pod_is_taken_out_before_it_is_killed(kubernetes: dict[str, dict]) -> None:
