@@ -53,9 +53,9 @@ WORKDIR /srv
 EXPOSE 8000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["python3", "-c", "\
-import http.client, os, sys; \
-connection = http.client.HTTPConnection('127.0.0.1', int(os.environ.get('NELBO_PORT', '8000')), timeout=4); \
-connection.request('GET', '/health/ready'); \
-sys.exit(connection.getresponse().status != 200)"]
+import os, ssl, sys, urllib.request; \
+scheme = 'https' if os.environ.get('NELBO_TLS_CERTIFICATE') else 'http'; \
+ready = scheme + '://127.0.0.1:' + os.environ.get('NELBO_PORT', '8000') + '/health/ready'; \
+sys.exit(urllib.request.urlopen(ready, timeout=4, context=ssl._create_unverified_context()).status != 200)"]
 ENTRYPOINT ["nelbo"]
 CMD ["serve"]

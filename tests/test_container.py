@@ -1,5 +1,6 @@
 """The image, built and run for real."""
 
+import json
 import os
 import re
 import shutil
@@ -11,6 +12,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+import trustme
 
 ROOT = Path(__file__).parents[1]
 
@@ -46,7 +48,42 @@ def test_the_first_process_of_a_container_heeds_sigterm() -> None:
         os.kill(int(served), signal.SIGTERM)
         said = outside.stderr.read()
 
-    assert (outside.returncode, said) == (0, "")
+    assert outside.returncode == 0
+    assert "Traceback" not in said
+
+
+def health_check() -> list[str]:
+    """The command by which the image tells whether it is well, in this interpreter."""
+    joined = (ROOT / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", "")
+    found = re.search(r"^HEALTHCHECK .* CMD (\[.*\])$", joined, flags=re.MULTILINE)
+    assert found is not None
+    python, *rest = json.loads(found[1])
+    assert python == "python3"
+    return [sys.executable, *rest]
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["HTTP", "HTTPS"])
+def test_the_health_check_knows_a_service_that_is_ready(tls: bool, tmp_path: Path) -> None:
+    """It asks at the service's port, by HTTPS where that is what the service speaks; where nobody answers it fails."""
+    environment = {**os.environ, "NELBO_DRAIN_SECONDS": "0"}
+    if tls:
+        issued = trustme.CA().issue_cert("127.0.0.1")
+        issued.private_key_pem.write_to_path(tmp_path / "key.pem")
+        issued.cert_chain_pems[0].write_to_path(tmp_path / "certificate.pem")
+        environment |= {"NELBO_TLS_KEY": str(tmp_path / "key.pem")}
+        environment |= {"NELBO_TLS_CERTIFICATE": str(tmp_path / "certificate.pem")}
+    command = [sys.executable, "-m", "app", "serve", "--models", "models", "--port", "0"]
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as served:
+        assert served.stderr is not None
+        port = next(found[1] for line in served.stderr if (found := re.search(r"https?://[\d.]+:(\d+)", line)))
+        environment["NELBO_PORT"] = port
+        well = subprocess.run(health_check(), env=environment, capture_output=True, text=True, check=False)
+        served.terminate()
+        served.stderr.read()
+    gone = subprocess.run(health_check(), env=environment, capture_output=True, text=True, check=False)
+
+    assert (well.returncode, well.stderr) == (0, "")
+    assert gone.returncode == 1
 
 
 def test_the_image_is_labelled_with_the_version_it_holds() -> None:
