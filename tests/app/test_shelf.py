@@ -284,7 +284,7 @@ def test_a_model_goes_with_the_last_request_that_has_it(models: Path, root: Path
                 held = shelf.repository.default
                 held.calibration.ranking(np.array([True, False, True, True]).tobytes())
                 await scheduler.answer(partial(score, held, settings), ROW, patiently)
-                old = weakref.ref(held)
+                old = weakref.ref(held.engine)  # which has the sessions, and is what everything else refers to
                 put(models, root, "plant", 2)
                 shutil.rmtree(root / "plant" / "1")
                 await shelf.look()
