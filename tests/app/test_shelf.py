@@ -278,8 +278,9 @@ def test_a_model_goes_with_the_last_request_that_has_it(models: Path, root: Path
 
     async def run() -> None:
         with ThreadPoolExecutor(1) as threads:
-            scheduler = Scheduler(Pool(threads, Backlog(1.0)), 2, Backlog(1.0))
-            shelf = Shelf(open_repository(settings), settings, Metrics(), changed=scheduler.forget)
+            metrics = Metrics()
+            scheduler = Scheduler(Pool(threads, Backlog(1.0)), 2, Backlog(1.0), metrics)
+            shelf = Shelf(open_repository(settings), settings, metrics, changed=scheduler.forget)
             async with shelf.watching():
                 held = shelf.repository.default
                 held.calibration.ranking(np.array([True, False, True, True]).tobytes())
