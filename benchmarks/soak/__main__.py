@@ -17,6 +17,7 @@ from pathlib import Path
 
 from benchmarks.fitting import machine
 from benchmarks.serving import bundle
+from benchmarks.soak.connections import connections
 from benchmarks.soak.finding import Finding
 from benchmarks.soak.fuzz import fuzz
 from benchmarks.soak.long_bodies import long_bodies
@@ -30,6 +31,7 @@ from benchmarks.soak.swaps import swaps
 CHECKS: dict[str, Callable[[Place], Iterator[Finding]]] = {
     "overload": overload,
     "shutdown": shutdown,
+    "connections": connections,
     "memory": memory,
     "fuzz": fuzz,
     "long-bodies": long_bodies,

@@ -61,6 +61,13 @@ class Good:
         return 1000 * sorted(self.latencies)[int(0.99 * len(self.latencies))]
 
 
+def connections(place: Place) -> Iterator[Finding]:
+    """Slow clients, bodies without end, and clients that read nothing."""
+    yield from slow_clients(place)
+    yield from large_bodies(place)
+    yield from unread_answers(place)
+
+
 def slow_clients(place: Place) -> Iterator[Finding]:
     """Slow and silent sockets beside good traffic: they are told 408 and closed, and nobody else notices."""
     with place.serve() as served:

@@ -75,7 +75,9 @@ def statuses(said: bytes) -> list[int]:
 @contextmanager
 def serving(app: Callable[..., Any]) -> Iterator[int]:
     """An application behind our connections; yields its port."""
-    config = uvicorn.Config(app, port=0, http=Connection, ws="none", lifespan="on", log_config=None, access_log=False)
+    config = uvicorn.Config(
+        app, port=0, http=Connection, ws="none", lifespan="on", log_config=None, timeout_graceful_shutdown=5
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
