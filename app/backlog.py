@@ -33,7 +33,7 @@ class Backlog:
 
     @property
     def patience(self) -> float:
-        """For how many seconds work that comes now may wait before it is given up."""
+        """For how many seconds work may wait, as things are, before it is given up."""
         return LATE * max(self._most_seconds, self.seconds / self._threads)
 
     def add(self, seconds: float) -> None:

@@ -6,9 +6,10 @@ There is nothing about other origins (CORS), so that browsers let no page of ano
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
-ON_EVERY_ANSWER: Headers = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
-"""Each costs every request some time, so that these are all."""
+ON_EVERY_ANSWER: Headers = ((b"x-content-type-options", b"nosniff"),)
+"""Each costs every request some time, so that this is all."""
 ON_PAGES: Headers = (
+    (b"cache-control", b"no-store"),
     (
         b"content-security-policy",
         b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -16,7 +17,8 @@ ON_PAGES: Headers = (
     ),
     (b"referrer-policy", b"no-referrer"),
 )
-"""On what a browser may show as a page; what `/docs` needs is all that is allowed."""
+"""On what a browser may show as a page; what `/docs` needs is all that is allowed. Caches keep no answer to POST that
+does not tell them to (RFC 9110, 9.3.3)."""
 OVER_TLS: Headers = ((b"strict-transport-security", b"max-age=31536000"),)
 """A browser that was here asks without TLS no more, for a year."""
 

@@ -14,6 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from app import head, refused
+from app.cycle import Cycle
 from app.errors import MalformedRequest, RequestError, RequestTimeout
 from app.outlet import Outlet
 from app.reception import Reception
@@ -52,7 +53,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         """Begin to wait for a head."""
-        outlet = Outlet(transport, self.loop, self._reception, self._is_sending)
+        outlet = Outlet(transport, self._reception, self._is_sending)
         super().connection_made(cast(asyncio.Transport, outlet))
         self._await_head()
 
@@ -100,6 +101,8 @@ class Connection(HttpToolsProtocol):
         if len(self.pipeline) >= MOST_WAITING:
             raise TooManyWait
         HttpToolsProtocol.on_headers_complete(self)
+        if self.cycle is not None:  # of a head that offers an upgrade none is made
+            self.cycle.__class__ = Cycle  # uvicorn cannot be told to make one
 
     def eof_received(self) -> bool:  # type: ignore[override] # uvicorn has no answer
         """Whether to keep the connection although the client sends no more: for an answer that is due."""

@@ -51,8 +51,6 @@ class _Question(NamedTuple, Generic[Answer]):
     """What it was thought to take, when it came."""
     asked: float
     """When it came, by `perf_counter`."""
-    late: float
-    """When it is given up."""
 
 
 class Lane(Generic[Answer]):
@@ -106,8 +104,8 @@ class Lane(Generic[Answer]):
         if not self._waiting:
             # Requests that are readable in this turn of the loop are read by tasks that run in the next one.
             self._loop.call_soon(self._loop.call_soon, self._go)
-        seconds, now = len(x) * self._seconds_a_row, perf_counter()
-        self._waiting.append(_Question(x, answer, seconds, now, now + self._backlog.patience))
+        seconds = len(x) * self._seconds_a_row
+        self._waiting.append(_Question(x, answer, seconds, perf_counter()))
         self._backlog.add(seconds)
         return await answer
 
@@ -122,12 +120,13 @@ class Lane(Generic[Answer]):
         rows = 0
         most = min(BATCH, TURN_SECONDS / self._seconds_a_row)
         now = perf_counter()
+        late = now - self._backlog.patience
         while self._waiting and (not together or rows + len(self._waiting[0].x) <= most):
             question = self._waiting.popleft()
             self._backlog.remove(question.seconds)
             if question.answer.done():
                 continue
-            if question.late < now:
+            if question.asked < late:
                 question.answer.set_exception(overloaded())
             else:
                 together.append(question)

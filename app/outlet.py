@@ -1,41 +1,31 @@
-"""What goes to a client: in as few writes as can be, for as long as it is taken, and closed so that it arrives."""
+"""What goes to a client: for as long as it is taken, and closed so that it arrives."""
 
 import asyncio
 import fcntl
 import struct
 import termios
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from socket import SO_ERROR, SOL_SOCKET
 from typing import Any
 
 from app.reception import Reception
 
-HEAD = b"HTTP/1.1 "
-"""What a head begins with; a piece of a body that does too is kept as one, which does no harm."""
-
 INTERIM = b"HTTP/1.1 102 Processing\r\n\r\n"
 
 
 class Outlet:
-    """The transport of a connection.
-
-    It keeps the head of an answer until something is written behind it, or the loop turns: uvicorn writes head and
-    body each by itself, and every write is a call to the kernel.
-    """
+    """The transport of a connection."""
 
     def __init__(
         self,
         transport: asyncio.Transport,
-        loop: asyncio.AbstractEventLoop,
         reception: Reception,
         sending: Callable[[], bool],
     ) -> None:
         """`sending` tells whether the client may be sending what nobody reads any more."""
         self._transport = transport
-        self._loop = loop
         self._reception = reception
         self._sending = sending
-        self._head = b""
         self._untaken = 0
         """Bytes that the client had not taken when that was looked at last."""
         self.is_closing = transport.is_closing
@@ -44,17 +34,14 @@ class Outlet:
         return getattr(self._transport, name)
 
     def write(self, data: bytes) -> None:
-        """Write data, behind the head where there is one; a head itself is not written yet."""
-        if self.is_closing():  # nobody reads it; uvloop would raise
-            self._head = b""
-        elif self._head:
-            head, self._head = self._head, b""
-            self._transport.writelines((head, data))
-        elif data.startswith(HEAD):
-            self._head = data
-            self._loop.call_soon(self._flush)
-        else:
+        """Write data, unless nobody reads it any more; uvloop would raise then."""
+        if not self.is_closing():
             self._transport.write(data)
+
+    def writelines(self, parts: Iterable[bytes]) -> None:
+        """Write several parts together, with one call to the kernel."""
+        if not self.is_closing():
+            self._transport.writelines(parts)
 
     def close(self) -> None:
         """Close when everything is written.
@@ -62,7 +49,6 @@ class Outlet:
         To a client that is sending only this direction is closed, and what comes is read for a moment: a kernel that
         has bytes which nobody has read resets the connection, and what the client has not read yet is lost.
         """
-        self._flush()
         if self._transport.is_closing():
             return
         if self.is_closing is not _yes and self._sending() and self._transport.can_write_eof():
@@ -96,11 +82,6 @@ class Outlet:
         """The client takes what is written, and there is room again."""
         if not self.is_closing():
             self._reception.readers.stop(self._look)
-
-    def _flush(self) -> None:
-        head, self._head = self._head, b""
-        if head and not self.is_closing():
-            self._transport.write(head)
 
     def _listen(self) -> None:
         if self._transport.get_extra_info("socket").getsockopt(SOL_SOCKET, SO_ERROR):

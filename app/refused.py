@@ -3,12 +3,13 @@
 import asyncio
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from app.cycle import Cycle
 from app.errors import RequestError
 
 
-def cycle_of(connection: HttpToolsProtocol, refusal: RequestError) -> RequestResponseCycle:
+def cycle_of(connection: HttpToolsProtocol, refusal: RequestError) -> Cycle:
     """Like that of a request without a body, after whose answer the connection ends; its state holds the refusal.
 
     The path stays empty: it may not have come, or not whole.
@@ -29,7 +30,7 @@ def cycle_of(connection: HttpToolsProtocol, refusal: RequestError) -> RequestRes
         "server": connection.server,
         "state": {"refusal": refusal},
     }
-    cycle = RequestResponseCycle(
+    cycle = Cycle(
         scope=scope,
         transport=connection.transport,
         flow=connection.flow,

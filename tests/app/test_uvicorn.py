@@ -5,13 +5,14 @@ Each failure says what to look at; `Connection` has to be read again beside uvic
 
 import asyncio
 import inspect
+import re
 import socket
 from collections.abc import Callable
 
 import httptools
 import pytest
 import uvicorn
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http import httptools_impl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
@@ -62,11 +63,15 @@ def recorded(base: type[HttpToolsProtocol], calls: list[str]) -> type[HttpToolsP
     return type("Recorded", (base,), {name: noted(name) for name in CALLED})
 
 
-def exchanged(protocol: type[HttpToolsProtocol], *parts: bytes) -> tuple[bytes, HttpToolsProtocol]:
+def exchanged(
+    protocol: type[HttpToolsProtocol], *parts: bytes, application: ASGIApp = app
+) -> tuple[bytes, HttpToolsProtocol]:
     """What is answered to bytes that come one by one, and the connection after that."""
 
     async def main() -> tuple[bytes, HttpToolsProtocol]:
-        config = uvicorn.Config(app, http=protocol, ws="none", lifespan="off", log_config=None, access_log=False)
+        config = uvicorn.Config(
+            application, http=protocol, ws="none", lifespan="off", log_config=None, access_log=False
+        )
         config.load()
         state = {"reception": Reception(Settings(), answer_refused)}
         made: list[HttpToolsProtocol] = []
@@ -183,9 +188,79 @@ def test_what_a_callback_raises_is_the_context_of_the_parsers_error() -> None:
     assert isinstance(stopped.value.__context__, KeyError), "httptools hides why a callback refused: see _refuse"
 
 
-def test_an_answers_head_is_one_write_that_begins_so() -> None:
-    """Outlet keeps it by that."""
-    assert httptools_impl.STATUS_LINE[200].startswith(b"HTTP/1.1 "), "answers begin otherwise: see app.outlet.HEAD"
+START = "http.response.start"
+BODY = "http.response.body"
+ANSWERS: dict[str, list[dict[str, object]]] = {
+    "whole": [{"type": START, "status": 200, "headers": [(b"content-length", b"2")]}, {"type": BODY, "body": b"ab"}],
+    "in parts": [
+        {"type": START, "status": 200, "headers": [(b"content-length", b"4"), (b"x-a", b"b")]},
+        {"type": BODY, "body": b"ab", "more_body": True},
+        {"type": BODY, "body": b"cd"},
+    ],
+    "stream": [
+        {"type": START, "status": 200},
+        {"type": BODY, "body": b"ab", "more_body": True},
+        {"type": BODY, "body": b"", "more_body": True},
+        {"type": BODY, "body": b"c"},
+    ],
+    "chunked by itself": [
+        {"type": START, "status": 200, "headers": [(b"transfer-encoding", b"chunked")]},
+        {"type": BODY, "body": b"ab"},
+    ],
+    "nothing": [{"type": START, "status": 204}, {"type": BODY}],
+    "empty": [{"type": START, "status": 500, "headers": [(b"content-length", b"0")]}, {"type": BODY}],
+    "closing": [
+        {"type": START, "status": 413, "headers": [(b"content-length", b"1"), (b"connection", b"close")]},
+        {"type": BODY, "body": b"a"},
+    ],
+    "two lines in a header": [
+        {"type": START, "status": 200, "headers": [(b"content-length", b"1"), (b"a", b"b\r\nc: d")]},
+        {"type": BODY, "body": b"a"},
+    ],
+    "a body first": [{"type": BODY, "body": b"a"}],
+    "two heads": [{"type": START, "status": 200, "headers": [(b"transfer-encoding", b"chunked")]}] * 2,
+    "never": [],
+}
+
+
+@pytest.mark.parametrize("request_", [get(b"/"), get(b"/", CLOSE), get(b"/").replace(b"GET", b"HEAD"), get(b"/") * 2])
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_an_answer_is_written_as_uvicorn_would_write_it(answer: str, request_: bytes) -> None:
+    """To the byte, but for the time that it tells, whatever an application sends."""
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        for message in ANSWERS[answer]:
+            await send(message)
+
+    def said(protocol: type[HttpToolsProtocol]) -> bytes:
+        return re.sub(rb"date: [^\r]*\r\n", b"", exchanged(protocol, request_, application=application)[0])
+
+    assert said(Connection) == said(HttpToolsProtocol)
+
+
+@pytest.mark.parametrize("length", [b"1", b"9"])
+def test_an_answer_of_another_length_than_it_says_is_not_begun(length: bytes) -> None:
+    """uvicorn writes it, or its head, and then closes; here there is nothing to take for the whole."""
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": START, "status": 200, "headers": [(b"content-length", length)]})
+        await send({"type": BODY, "body": b"ab"})
+
+    assert exchanged(Connection, get(b"/"), application=application)[0] == b""
+
+
+def test_a_cycle_has_what_is_read_and_set_here() -> None:
+    """Its way out is our own."""
+    _, connection = exchanged(HttpToolsProtocol, get(b"/"))
+
+    wanted = {
+        "chunked_encoding", "default_headers", "disconnected", "expected_content_length", "flow", "keep_alive",
+        "message_event", "on_response", "response_complete", "response_started", "scope", "transport",
+        "waiting_for_100_continue",
+    }  # fmt: skip
+    assert wanted <= vars(connection.cycle).keys(), "uvicorn's cycle lacks an attribute that app.cycle uses"
+    assert list(inspect.signature(RequestResponseCycle.send).parameters) == ["self", "message"]
+    assert httptools_impl.STATUS_LINE[200] == b"HTTP/1.1 200 OK\r\n"
 
 
 def test_uvicorn_still_lacks_what_is_added_here() -> None:
