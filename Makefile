@@ -21,6 +21,7 @@ test: .venv/test.installed .venv-kserve/installed
 	.venv/bin/python -m pytest --numprocesses auto --dist loadfile
 
 soak: .venv/test.installed
+	@$(PIP_INSTALL) --editable '.[soak]' || echo "atheris has no wheel for this Python: the fuzzing is not run." >&2
 	.venv/bin/python -m benchmarks.soak
 
 .venv/test.installed: .venv/serve.installed

@@ -2,11 +2,14 @@
 
 import gc
 import logging
+import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
+from types import FrameType
+from typing import NoReturn
 
 import uvicorn
 from fastapi import FastAPI, Request, Response
@@ -79,6 +82,7 @@ def create_app(settings: Settings | None = None, repository: Repository | None =
 def serve(settings: Settings) -> int:
     """Answer until told to stop; the exit code is 3 when it cannot start, for a reason told in one line."""
     logs.begin(settings.log)
+    signal.signal(signal.SIGTERM, _end)
     several = settings.workers > 1
     try:
         if tls := Tls.of(settings):
@@ -114,6 +118,14 @@ def serve(settings: Settings) -> int:
         supervisor = Workers(config, [listener])
         supervisor.run()
     return STARTUP_FAILED if any(process.exitcode == STARTUP_FAILED for process in supervisor.processes) else 0
+
+
+def _end(number: int, frame: FrameType | None) -> NoReturn:
+    """What SIGTERM does before uvicorn hears it, and once more when uvicorn has stopped, since it raises it again.
+
+    The kernel ignores a signal to process 1 of a container that nobody handles.
+    """
+    raise SystemExit(0)
 
 
 class Workers(Multiprocess):

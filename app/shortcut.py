@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-MOST_PATHS = 1024
-"""Paths that are remembered; a client can make up as many as it likes."""
+MOST_PATHS, LONGEST_PATH = 1024, 256
+"""Paths that are remembered, of so many characters at most; a client can make up as many and as long as it likes."""
 
 
 class Shortcut(FastAPI):
@@ -62,7 +62,8 @@ class Shortcut(FastAPI):
             if match is Match.FULL:
                 if len(self._found) >= MOST_PATHS:
                     self._found.clear()
-                self._found[scope["path"]] = child
+                if len(scope["path"]) <= LONGEST_PATH:
+                    self._found[scope["path"]] = child
                 return child
         return None
 
