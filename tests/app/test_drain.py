@@ -149,4 +149,11 @@ def test_a_worker_that_is_killed_costs_no_more_than_its_own_requests(models: Pat
 def _workers(process: subprocess.Popen[bytes]) -> list[int]:
     """The living children of a service, but for the one that multiprocessing keeps for itself."""
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    return [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    return [int(child) for child in children if _is_worker(child)]
+
+
+def _is_worker(process: str) -> bool:
+    try:
+        return b"spawn_main" in Path(f"/proc/{process}/cmdline").read_bytes()
+    except FileNotFoundError:
+        return False  # it ended meanwhile
