@@ -107,6 +107,7 @@ def test_what_is_not_to_be_done_is_refused(administrator: TestClient, path: str,
 @pytest.mark.parametrize(
     ("enabled", "keys", "secret", "status"),
     [(False, KEYS, ADMIN, 503), (True, KEYS, INFER, 403), (True, KEYS, "none", 401), (True, None, ADMIN, 503)],
+    ids=["not enabled", "not an administrator", "unknown", "no keys"],
 )
 def test_nobody_may_who_is_no_administrator(
     root: Path, enabled: bool, keys: str | None, secret: str, status: int
