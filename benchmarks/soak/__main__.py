@@ -20,6 +20,7 @@ from benchmarks.serving import bundle
 from benchmarks.soak.connections import connections
 from benchmarks.soak.finding import Finding
 from benchmarks.soak.fuzz import fuzz
+from benchmarks.soak.killed_training import killed_training
 from benchmarks.soak.long_bodies import long_bodies
 from benchmarks.soak.memory import memory
 from benchmarks.soak.mutations import mutations
@@ -37,6 +38,7 @@ CHECKS: dict[str, Callable[[Place], Iterator[Finding]]] = {
     "long-bodies": long_bodies,
     "swaps": swaps,
     "mutations": mutations,
+    "killed-training": killed_training,
 }
 
 
