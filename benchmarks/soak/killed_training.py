@@ -1,4 +1,4 @@
-"""A training run that is killed again and again, and gone on with each time: it comes to the bytes of one left alone."""
+"""A training run that is killed again and again, and gone on with: it comes to the bytes of one left alone."""
 
 import random
 import shutil
