@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 from datetime import datetime, timedelta
@@ -34,16 +35,25 @@ def post(port: int, path: str, body: str, **headers: str) -> int:
 def test_every_line_of_a_service_is_an_object(models: Path, tmp_path: Path, workers: str) -> None:
     """Start, answers, refusals, what the server itself warns of, and the end; a client's id is in the line."""
     log = tmp_path / "log"
-    process = start(models, log, NELBO_LOG="json", NELBO_ACCESS_LOG="true", NELBO_WORKERS=workers)
+    process = start(
+        models, log, NELBO_LOG="json", NELBO_ACCESS_LOG="true", NELBO_WORKERS=workers, NELBO_SHUTDOWN_SECONDS="1"
+    )
+    stuck = socket.socket()
     try:
         port = port_of(process, log)
         row = f'{{"rows": [[{READING}, 1013, 5, 3]]}}'
         assert post(port, "/models/plant/score", row, **{"X-Request-ID": "mine"}) == 200
         assert post(port, f"/score?secret={READING}", row[:-1]) == 400
         exchange(port, b"this is no HTTP\r\n\r\n")
+        stuck.connect(("127.0.0.1", port))
+        stuck.sendall(
+            b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
+        )
+        assert post(port, "/score", row) == 200  # a moment later
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(30)
+        stuck.close()
     text = log.read_text()
     told = records(text)
 
@@ -53,7 +63,7 @@ def test_every_line_of_a_service_is_an_object(models: Path, tmp_path: Path, work
         assert datetime.fromisoformat(record["time"]).utcoffset() == timedelta(0)
         assert record["level"] in ("INFO", "WARNING", "ERROR", "CRITICAL")
         assert record["message"]
-    answered, refused = (record for record in told if record["logger"] == "nelbo.access")
+    answered, refused, strange, _, stopped = (record for record in told if record["logger"] == "nelbo.access")
     assert (
         answered.items()
         >= {
@@ -68,6 +78,8 @@ def test_every_line_of_a_service_is_an_object(models: Path, tmp_path: Path, work
     )
     assert answered["ms"] > 0
     assert (refused["status"], refused["code"], refused["rows"]) == (400, "invalid-json", None)
+    assert (strange["status"], strange["code"], strange["method"]) == (400, "invalid-http", "other")
+    assert (stopped["status"], stopped["code"]) == (503, "stopped")
 
 
 FAULTS = """
