@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import browsers
+from app.backlog import OVERLOADED
 from app.drain import Drain, stopped
 from app.metrics import Metrics
 from app.refusals import refusal, refuse
@@ -20,6 +21,8 @@ CLOSE = (b"connection", b"close")
 _SANE_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
 
+TOLD_EVERY = 0.1
+"""Seconds between two lines of requests that are refused since too many come: each line costs as much as refusing."""
 LINE = "request_id=%(request_id)s %(method)s %(route)s %(status)d %(code)s %(ms).1fms key=%(key)s"
 
 log = logging.getLogger("nelbo.access")
@@ -38,6 +41,7 @@ class Access:
         self._on_others = browsers.headers(tls, page=False)
         self._metrics = metrics
         self._least_status = 0 if log_answers else 400
+        self._tell_at = 0.0
         self._series = secrets.token_hex(8)
         self._numbers = itertools.count()
 
@@ -96,6 +100,8 @@ class Access:
         code = state.get("code")  # a stream that was cut short has one too
         if code:
             self._metrics.count_refusal(code)
+        if code == OVERLOADED and not self._is_time_to_tell():
+            return
         if code or status >= self._least_status:
             told = {
                 "request_id": request_id,
@@ -109,3 +115,11 @@ class Access:
                 "key": getattr(state.get("key"), "name", None),
             }
             log.info(LINE, {name: "-" if value is None else value for name, value in told.items()}, extra=told)
+
+    def _is_time_to_tell(self) -> bool:
+        """Whether no request was told of for a while that was refused since too many come; all are counted."""
+        now = time.perf_counter()
+        if now < self._tell_at:
+            return False
+        self._tell_at = now + TOLD_EVERY
+        return True

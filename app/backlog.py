@@ -2,6 +2,8 @@
 
 from app.errors import Unavailable
 
+OVERLOADED = "overloaded"
+"""The code of what is refused since too much waits."""
 LATE = 2
 """Work is given up when it has waited so many times longer than it was to wait at most."""
 
@@ -49,4 +51,4 @@ class Backlog:
 
 def overloaded() -> Unavailable:
     """More waits than may."""
-    return Unavailable("overloaded", "More is waiting to be computed than the service takes on; try again soon.")
+    return Unavailable(OVERLOADED, "More is waiting to be computed than the service takes on; try again soon.")

@@ -1,6 +1,7 @@
 """More requests than can be computed: what is taken is answered, the rest is refused at once, and it passes."""
 
 import asyncio
+import gc
 import http.client
 from collections.abc import Iterator, Sequence
 
@@ -43,11 +44,13 @@ def overload(place: Place) -> Iterator[Finding]:
 async def _offer(port: int, post: Post, rate: float, seconds: float) -> tuple[list[Seen], list[Seen]]:
     """What became of the requests, and of probes beside them."""
     client, probes = Client(port), Client(port)
+    gc.disable()  # a collection among so many tasks would stop the clock of all that are under way
     over = asyncio.Event()
     probing = asyncio.create_task(_probe(probes, over))
     seen = await client.offer(post, rate, seconds, seed=1)
     over.set()
     found = await probing
+    gc.enable()
     client.close()
     probes.close()
     return seen, found

@@ -220,6 +220,7 @@ def test_more_than_can_be_computed_soon_is_refused(models: Path, tmp_path: Path)
         with ThreadPoolExecutor(40) as clients:
             answers = list(clients.map(lambda _: exchange(port, request), range(400)))
         later = exchange(port, request)
+        counted = exchange(port, b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").decode()
     finally:
         process.terminate()
         process.wait(30)
@@ -230,6 +231,8 @@ def test_more_than_can_be_computed_soon_is_refused(models: Path, tmp_path: Path)
     assert len(refused) < len(answers)
     assert all(re.search(rb"\r\nretry-after: [1-3]\r\n", answer) and b'"overloaded"' in answer for answer in refused)
     assert later.startswith(b"HTTP/1.1 200")
+    assert f'nelbo_refusals_total{{reason="overloaded"}} {len(refused)}.0' in counted
+    assert 0 < (tmp_path / "log").read_text().count(" 503 overloaded ") <= len(refused)
 
 
 def test_the_log_tells_what_is_served(port: int, log: Path) -> None:
