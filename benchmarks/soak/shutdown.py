@@ -91,7 +91,7 @@ def _kills(place: Place) -> Iterator[Finding]:
     most = KILLS * CLIENTS
     found = f"{count.lost} of {count.asked}, others than 200: {sorted(count.others) or 'none'}"
     yield Finding(f"{KILLS} workers killed: lost requests", found, f"≤ {most}, in flight", count.lost <= most)
-    yield Finding("until two workers are back", f"{slowest:.1f} s", f"≤ {BACK_SECONDS:g} s", slowest <= BACK_SECONDS)
+    yield Finding("until two worker processes are there again", f"{slowest:.1f} s", f"≤ {BACK_SECONDS:g} s", slowest <= BACK_SECONDS)
 
 
 async def _kill(served: Served, count: Count) -> float:
