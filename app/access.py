@@ -12,12 +12,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import browsers
 from app.backlog import OVERLOADED
+from app.cycle import CLOSE
 from app.drain import Drain, stopped
 from app.metrics import Metrics
 from app.refusals import refusal, refuse
 
 REQUEST_ID = b"x-request-id"
-CLOSE = (b"connection", b"close")
 _SANE_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
 

@@ -24,9 +24,8 @@ def begin(form: Form) -> None:
     """
     root = logging.getLogger()
     for handler in root.handlers[:]:
-        if (
-            type(handler) is logging.StreamHandler
-        ):  # OpenTelemetry's instrumentation may have one: no record has two lines
+        # OpenTelemetry's instrumentation may have made one, and no record has two lines.
+        if type(handler) is logging.StreamHandler:
             root.removeHandler(handler)
     ours = logging.StreamHandler()
     ours.setFormatter(_json() if form == "json" else logging.Formatter(TEXT))

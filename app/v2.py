@@ -17,7 +17,7 @@ from app.presence import while_present
 from app.refusals import farewell, refuse
 from app.service import MODEL_HEADER, AskedModel, RepositoryDep, Service, ServiceDep, asked_model, version
 from app.statistics import Statistics, statistics
-from app.v2_index import read_index
+from app.v2_bodies import read_index
 from app.v2_schemas import V2InferResponse
 
 BINARY = "application/octet-stream"

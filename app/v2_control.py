@@ -1,15 +1,11 @@
 """Loading and unloading of models under /v2: for an administrator, and only where it is enabled."""
 
 from fastapi import APIRouter, Depends, Request, Response
-from pydantic import ValidationError
 
 from app.authentication import Admin
-from app.errors import InvalidContent, NotEnabled
+from app.errors import NotEnabled
 from app.service import ServiceDep
-from app.v2_schemas import V2ControlRequest
-
-MEANT = frozenset({"unload_dependents"})
-"""Parameters that Triton's client sends; no model depends on another here."""
+from app.v2_bodies import require_nothing
 
 
 async def _require_enabled(service: ServiceDep) -> None:
@@ -32,23 +28,12 @@ router = APIRouter(prefix="/v2/repository/models/{name}", dependencies=[Depends(
 @router.post("/load", operation_id="v2_load", response_class=Response)
 async def load(request: Request, service: ServiceDep, admin: Admin) -> None:
     """Look at the folder now, and serve what it holds of this model."""
-    _require_no_content(await service.intake.whole(request))
+    require_nothing(await service.intake.whole(request))
     await service.shelf.load(request.path_params["name"])
 
 
 @router.post("/unload", operation_id="v2_unload", response_class=Response)
 async def unload(request: Request, service: ServiceDep, admin: Admin) -> None:
     """Serve no version of this model, whatever the folder holds, until it is loaded or the service starts again."""
-    _require_no_content(await service.intake.whole(request))
+    require_nothing(await service.intake.whole(request))
     await service.shelf.unload(request.path_params["name"])
-
-
-def _require_no_content(body: bytes) -> None:
-    """See that a request brings no model and no configuration: these come by the folder alone."""
-    try:
-        asked = V2ControlRequest.model_validate_json(body or b"{}", strict=True)
-    except ValidationError:
-        raise InvalidContent("shape", 'Expected no body, or {"parameters": {}}.') from None
-    if not asked.parameters.keys() <= MEANT:
-        detail = "Expected no parameters: what is served is in the folder of models, and a request cannot bring it."
-        raise InvalidContent("unsupported-parameter", detail)

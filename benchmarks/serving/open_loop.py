@@ -102,7 +102,7 @@ def open_loop(port: int, post: Post, rate: float, seconds: float, seed: int) -> 
     arrivals = schedule(rate, seconds, seed)
     connections = [Connection(socket.create_connection(("127.0.0.1", port))) for _ in range(CONNECTIONS)]
     try:
-        seen = _drive(connections, _message(post, port), arrivals)
+        seen = _drive(connections, post.message(), arrivals)
     finally:
         for connection in connections:
             connection.socket.close()
@@ -134,9 +134,3 @@ def _drive(connections: list[Connection], message: bytes, arrivals: Array) -> Se
                 raise NotServed(f"{len(arrivals) - len(seen.latency)} requests had no answer within {PATIENCE} s")
         seen.whole = time.perf_counter() - start
     return seen
-
-
-def _message(post: Post, port: int) -> bytes:
-    headers = {"Host": f"127.0.0.1:{port}", **post.headers, "Content-Length": str(len(post.body))}
-    lines = [f"POST {post.path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + post.body

@@ -20,6 +20,12 @@ class Post:
     headers: dict[str, str]
     body: bytes
 
+    def message(self) -> bytes:
+        """As it goes to a socket."""
+        headers = {"Host": "127.0.0.1", **self.headers, "Content-Length": str(len(self.body))}
+        lines = [f"POST {self.path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+        return "\r\n".join(lines).encode() + b"\r\n\r\n" + self.body
+
 
 @dataclass(frozen=True)
 class Answer:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from benchmarks.fitting import machine
 from benchmarks.serving import bundle
+from benchmarks.serving.server import ROOT
 from benchmarks.soak.connections import connections
 from benchmarks.soak.finding import Finding
 from benchmarks.soak.fuzz import fuzz
@@ -25,7 +26,7 @@ from benchmarks.soak.long_bodies import long_bodies
 from benchmarks.soak.memory import memory
 from benchmarks.soak.mutations import mutations
 from benchmarks.soak.overload import overload
-from benchmarks.soak.place import ROOT, Place
+from benchmarks.soak.place import Place
 from benchmarks.soak.shutdown import shutdown
 from benchmarks.soak.swaps import swaps
 

@@ -39,7 +39,7 @@ class Client:
 
     async def offer(self, post: Post, rate: float, seconds: float, seed: int) -> list[Seen]:
         """Requests at the arrivals of a Poisson process, whether or not earlier ones are answered."""
-        request, started = message(post), time.perf_counter()
+        request, started = post.message(), time.perf_counter()
         tasks = []
         for at in schedule(rate, seconds, seed).tolist():
             if (ahead := started + at - time.perf_counter()) > 0:
@@ -85,10 +85,3 @@ class Client:
                 return reader, writer
             writer.close()
         return await asyncio.open_connection("127.0.0.1", self._port)
-
-
-def message(post: Post) -> bytes:
-    """A request as bytes."""
-    headers = {"Host": "127.0.0.1", **post.headers, "Content-Length": str(len(post.body))}
-    lines = [f"POST {post.path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + post.body

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+from benchmarks.serving.server import ROOT
 from benchmarks.soak.finding import Finding
-from benchmarks.soak.place import ROOT, Place
+from benchmarks.soak.place import Place
 
 SECONDS = 60
 SEEDS: dict[str, tuple[bytes, ...]] = {

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from app import bundle
 from benchmarks.serving.bundle import rows
+from benchmarks.serving.server import ROOT
 from benchmarks.soak.finding import Finding
-from benchmarks.soak.place import ROOT, Place
+from benchmarks.soak.place import Place
 
 KILLS = 10
 ARGUMENTS = ["plant.csv", "--name", "plant", "--config", "run.toml", "--threads", "1"]

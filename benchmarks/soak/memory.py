@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.serving.bundle import rows
 from benchmarks.serving.wire import ROWS, V2, V2_BINARY, Post
-from benchmarks.soak.client import Client, message
+from benchmarks.soak.client import Client
 from benchmarks.soak.finding import Finding
 from benchmarks.soak.place import Place, Served
 
@@ -125,7 +125,7 @@ def _mixture() -> list[bytes]:
         Post("/score", json, b'{"rows": [[NaN]]}'),
         Post("/score", {"Content-Type": "text/csv"}, b"1,2,3"),
     ]
-    return [message(post) for post in posts]
+    return [post.message() for post in posts]
 
 
 def _sample(served: Served, at: float) -> Sample:

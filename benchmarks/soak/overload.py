@@ -10,7 +10,7 @@ import numpy as np
 from benchmarks.serving.bundle import rows
 from benchmarks.serving.closed_loop import closed_loop
 from benchmarks.serving.wire import ROWS, Post
-from benchmarks.soak.client import Client, Seen, message
+from benchmarks.soak.client import Client, Seen
 from benchmarks.soak.finding import Finding
 from benchmarks.soak.place import Place
 
@@ -102,7 +102,7 @@ def _recovery(calm: Sequence[Seen], after: Sequence[Seen]) -> Finding:
 
 def gone(place: Place, clients: int = 2000, least: float = 0.9) -> Iterator[Finding]:
     """Clients that ask for much and go away while one is served: what they asked is not computed."""
-    request = message(ROWS.put("/score", rows(2048, seed=6)))
+    request = ROWS.put("/score", rows(2048, seed=6)).message()
     with place.serve() as served:
         asyncio.run(_storm(served.port, request, clients))
         connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=30)

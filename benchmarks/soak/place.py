@@ -11,13 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-START_SECONDS, STOP_SECONDS = 60, 60
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+from benchmarks.serving.server import ONE_THREAD, ROOT, START_SECONDS, NotServed
 
-
-class NotStarted(Exception):
-    """A server that does not answer; the text is what it said last."""
+STOP_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -46,6 +42,10 @@ class Served:
         """How many threads it has."""
         return len(list(Path(f"/proc/{self.pid}/task").iterdir()))
 
+    def workers(self) -> list[int]:
+        """The processes that answer, where they are several."""
+        return workers_of(self.pid)
+
     def stop(self, number: signal.Signals = signal.SIGTERM) -> float:
         """Send it a signal and wait; how many seconds it took to end."""
         started = time.monotonic()
@@ -70,7 +70,7 @@ class Place:
         """`module serve` on the place's core, with these settings; the reference model answers at the root.
 
         Raises:
-            NotStarted: it does not listen.
+            NotServed: it does not listen; the text is what it said last.
         """
         log = self.folder / f"server-{time.monotonic_ns()}.log"
         settings = {"NELBO_MODELS": str(self.models), "NELBO_MODEL": "reference", "NELBO_PORT": "0"}
@@ -103,4 +103,17 @@ def _port(process: subprocess.Popen[bytes], log: Path) -> int:
         if found:
             return int(found[1])
         time.sleep(0.05)
-    raise NotStarted(log.read_text(errors="replace")[-2000:])
+    raise NotServed(log.read_text(errors="replace")[-2000:])
+
+
+def workers_of(process: int) -> list[int]:
+    """The living children of a service, but for the one that multiprocessing keeps for itself."""
+    children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    return [int(child) for child in children if _answers(child)]
+
+
+def _answers(process: str) -> bool:
+    try:
+        return b"spawn_main" in Path(f"/proc/{process}/cmdline").read_bytes()
+    except OSError:
+        return False  # it has ended meanwhile

@@ -2,17 +2,15 @@
 
 import asyncio
 import os
-import re
 import signal
 import socket
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from benchmarks.serving.bundle import rows
 from benchmarks.serving.wire import ROWS
-from benchmarks.soak.client import LOST, Client, message
+from benchmarks.soak.client import LOST, Client
 from benchmarks.soak.finding import Finding
 from benchmarks.soak.place import Place, Served
 
@@ -60,7 +58,7 @@ async def _ask_until_told(served: Served, count: Count) -> None:
 
 
 async def _keep_asking(port: int, count: Count) -> None:
-    client, request, closing = Client(port), message(ROWS.put("/score", rows(16, seed=7))), False
+    client, request, closing = Client(port), ROWS.put("/score", rows(16, seed=7)).message(), False
     while not closing:
         seen = await client.ask(request, 0, 0)
         count.asked += 1
@@ -85,13 +83,18 @@ def _kills(place: Place) -> Iterator[Finding]:
     count = Count()
     with place.serve(NELBO_WORKERS="2") as served:
         deadline = time.monotonic() + 30
-        while len(_workers(served)) < 2 and time.monotonic() < deadline:
+        while len(served.workers()) < 2 and time.monotonic() < deadline:
             time.sleep(0.1)
         slowest = asyncio.run(_kill(served, count))
     most = KILLS * CLIENTS
     found = f"{count.lost} of {count.asked}, others than 200: {sorted(count.others) or 'none'}"
     yield Finding(f"{KILLS} workers killed: lost requests", found, f"≤ {most}, in flight", count.lost <= most)
-    yield Finding("until two worker processes are there again", f"{slowest:.1f} s", f"≤ {BACK_SECONDS:g} s", slowest <= BACK_SECONDS)
+    yield Finding(
+        "until two worker processes are there again",
+        f"{slowest:.1f} s",
+        f"≤ {BACK_SECONDS:g} s",
+        slowest <= BACK_SECONDS,
+    )
 
 
 async def _kill(served: Served, count: Count) -> float:
@@ -100,10 +103,10 @@ async def _kill(served: Served, count: Count) -> float:
     clients = [asyncio.create_task(_ask_until(served.port, count, over)) for _ in range(CLIENTS)]
     for _ in range(KILLS):
         await asyncio.sleep(KILL_EVERY)
-        victim = _workers(served)[0]
+        victim = served.workers()[0]
         os.kill(victim, signal.SIGKILL)
         started = time.monotonic()
-        while len(set(_workers(served)) - {victim}) < 2 and time.monotonic() < started + 30:
+        while len(set(served.workers()) - {victim}) < 2 and time.monotonic() < started + 30:
             await asyncio.sleep(0.05)
         slowest = max(slowest, time.monotonic() - started)
     over.set()
@@ -118,7 +121,7 @@ async def _ask_until(port: int, count: Count, over: asyncio.Event) -> None:
 
 async def _some(client: Client, count: Count, over: asyncio.Event) -> None:
     """Ask on one connection until it is lost."""
-    request = message(ROWS.put("/score", rows(16, seed=7)))
+    request = ROWS.put("/score", rows(16, seed=7)).message()
     while not over.is_set():
         seen = await client.ask(request, 0, 0)
         count.asked += 1
@@ -127,16 +130,3 @@ async def _some(client: Client, count: Count, over: asyncio.Event) -> None:
         if seen.status == LOST:
             break
     client.close()
-
-
-def _workers(served: Served) -> list[int]:
-    """The processes that answer."""
-    told = Path(f"/proc/{served.pid}/task/{served.pid}/children").read_text()
-    return [child for child in map(int, re.findall(r"\d+", told)) if _answers(child)]
-
-
-def _answers(process: int) -> bool:
-    try:
-        return b"spawn_main" in Path(f"/proc/{process}/cmdline").read_bytes()
-    except OSError:
-        return False  # it has ended meanwhile

@@ -6,6 +6,8 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from app import access
+from app.backlog import overloaded
 from app.main import create_app
 from app.settings import Settings
 
@@ -56,6 +58,28 @@ def test_an_unexpected_error_tells_nothing_internal(broken: TestClient, caplog: 
     assert "request_id=look-here failed" in caplog.text
     assert "the secret of line 12" in caplog.text
     assert broken.get("/models").status_code == 200
+
+
+@pytest.mark.parametrize(("every", "lines"), [(60.0, 1), (0.0, 5)])
+def test_refusals_of_an_overload_have_a_line_now_and_then(
+    settings: Settings, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, every: float, lines: int
+) -> None:
+    """Each costs as much as the refusal; all of them are counted."""
+    monkeypatch.setattr(access, "TOLD_EVERY", every)
+    caplog.set_level(logging.INFO, logger="nelbo.access")
+    app = create_app(settings)
+
+    @app.get("/busy")
+    async def busy() -> None:
+        raise overloaded()
+
+    with TestClient(app) as client:
+        refused = [client.get("/busy") for _ in range(5)]
+        counted = client.get("/metrics").text
+
+    assert {response.status_code for response in refused} == {503}
+    assert caplog.text.count(" 503 overloaded ") == lines
+    assert 'nelbo_refusals_total{reason="overloaded"} 5.0' in counted
 
 
 def test_the_log_has_a_line_for_each_request_and_no_values(

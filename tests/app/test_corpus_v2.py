@@ -13,7 +13,7 @@ import pytest
 from app.infer_body import HEADER
 from app.main import create_app
 from app.settings import Settings
-from app.v2_index import MOST_BYTES
+from app.v2_bodies import MOST_BYTES
 from tests.app.asgi import Answer, Asked, running
 from tests.app.corpus_v2 import BINARY, HEADERS, JSON, LEGAL, RAW, X, raw, tensor
 

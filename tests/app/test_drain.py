@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import socket
-import subprocess
 import threading
 from contextlib import ExitStack
 from http.client import HTTPConnection
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.soak.place import workers_of
 from tests.app.test_main import JSON, ROW, exchange, port_of, start
 
 CLIENTS = 6
@@ -134,26 +134,13 @@ def test_a_worker_that_is_killed_costs_no_more_than_its_own_requests(models: Pat
     process = start(models, tmp_path / "log", NELBO_WORKERS="2")
     port = port_of(process, tmp_path / "log")
     try:
-        while len(first := _workers(process)) < 2 or not exchange(port, READY):
+        while len(first := workers_of(process.pid)) < 2 or not exchange(port, READY):
             pass
         os.kill(first[0], signal.SIGKILL)
         statuses = {exchange(port, READY)[:12] for _ in range(50)}
-        while len(_workers(process)) < 2 or first[0] in _workers(process):
+        while len(workers_of(process.pid)) < 2 or first[0] in workers_of(process.pid):
             pass
     finally:
         process.terminate()
         assert process.wait(60) == 0
     assert statuses == {b"HTTP/1.1 200"}
-
-
-def _workers(process: subprocess.Popen[bytes]) -> list[int]:
-    """The living children of a service, but for the one that multiprocessing keeps for itself."""
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    return [int(child) for child in children if _is_worker(child)]
-
-
-def _is_worker(process: str) -> bool:
-    try:
-        return b"spawn_main" in Path(f"/proc/{process}/cmdline").read_bytes()
-    except FileNotFoundError:
-        return False  # it ended meanwhile
