@@ -17,12 +17,10 @@ from app.importance import Bound, Draws, Moments, bound, moments, resample
 from app.manifest import Manifest
 from app.noise import evenly, standard_normal, uniform, whitened
 from app.probe import Answers, Proof
-from app.session import ANY, BATCH, SMALL_BATCH, Axes, Device, Graph, batches, choose_device
+from app.session import ANY, RUN_SIZES, UNITS, Axes, Device, Graph, Unit, batches, choose_device
 
 VECTOR = 4
 """onnxruntime's exp and log take this many values at a time: draws are run in multiples of it, for equal bits."""
-DRAWS_AT_ONCE = 4096
-"""Rows × draws of one run."""
 CONDITIONAL_DRAWS = 128
 """Draws that a missing sensor's moments are made of, or twice the latents where that is more."""
 RESAMPLED_DRAWS = 1024
@@ -56,6 +54,8 @@ class Engine:
         """
         self.manifest: Manifest = opened.manifest
         self.device: Device = choose_device(device, opened.path / bundle.ENCODE)
+        self.unit: Unit = UNITS[self.device]
+        self._size = RUN_SIZES[self.device]
         sensors, latents, noise = len(self.manifest.sensors), self.manifest.latent_size, self.manifest.noise_size
         x: Axes = {"x": [sensors]}
 
@@ -104,7 +104,7 @@ class Engine:
         sensors = x.shape[1]
         diagonal = np.eye(sensors, dtype=bool)
         mean, scale = np.empty_like(x), np.empty_like(x)
-        rows_at_once = max(1, BATCH // sensors)
+        rows_at_once = max(1, self._size.complete // sensors)
         for start in range(0, len(x), rows_at_once):
             rows = x[start : start + rows_at_once]
             masked = np.where(diagonal, np.nan, rows[:, None, :])
@@ -129,8 +129,9 @@ class Engine:
         """
         count = len(noise)
         padded = np.concatenate([noise, np.zeros((-count % VECTOR, noise.shape[1]))])
-        for some in batches(x, max(1, min(SMALL_BATCH, DRAWS_AT_ONCE // len(padded)))):
-            log_weight, mean, scale = self._importance.run(x[some], padded)
+        at_once = max(1, min(self._size.holed, self._size.draws // len(padded)))
+        for _, some in batches(x, at_once, at_once):
+            log_weight, mean, scale = self._importance.run(at_once, x[some], padded)
             yield some, Draws(log_weight[:, :count], mean[:, :count], scale[:, :count])
 
     def bound(self, x: Array, draws: int, seed: int) -> Bound:

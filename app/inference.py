@@ -48,7 +48,7 @@ class Ask(Struct, frozen=True):
     graph: Graph
     arrays: Callable[[Any], Arrays]
     light: bool
-    """As a task is: nothing but the graph takes time, and each row as much as any other."""
+    """As a task is: nothing but the graph takes time, and each unit as much as any other."""
     rate: float
     """The false-alarm rate that the output alarm is for."""
 

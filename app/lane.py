@@ -24,7 +24,7 @@ from app.array import Array
 from app.backlog import Backlog, overloaded
 from app.metrics import Metrics
 from app.pool import Pace
-from app.session import BATCH
+from app.session import Unit
 
 
 class Said(Protocol):
@@ -40,8 +40,6 @@ Answer = TypeVar("Answer", bound=Said)
 
 TURN_SECONDS = 0.004
 """How long the questions of one turn may hold up the event loop."""
-FIRST_SECONDS_A_ROW = 2e-4
-"""What a row is thought to cost before any was measured; it is never thought to cost more."""
 
 
 class _Question(NamedTuple, Generic[Answer]):
@@ -57,18 +55,24 @@ class Lane(Generic[Answer]):
     """The way to one graph, on the event loop that is running."""
 
     def __init__(
-        self, graph: Callable[[Array], Answer], question_seconds: float, backlog: Backlog, metrics: Metrics
+        self,
+        graph: Callable[[Array], Answer],
+        unit: Unit,
+        question_seconds: float,
+        backlog: Backlog,
+        metrics: Metrics,
     ) -> None:
-        """A question that takes longer than `question_seconds` is not for the event loop."""
+        """A question that takes longer than `question_seconds`, and than a unit, is not for the event loop."""
         self._graph = graph
+        self._unit = unit
         self._metrics = metrics
         self._question_seconds = question_seconds
         self._backlog = backlog
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[_Question[Answer]] = deque()
-        self.pace = Pace(FIRST_SECONDS_A_ROW)
-        """Of what is too much for the loop."""
-        self._seconds_a_row = FIRST_SECONDS_A_ROW
+        self.pace = Pace(unit.seconds / unit.rows)
+        """Of what is too much for the loop, by rows."""
+        self._seconds_a_unit = unit.seconds
         self._asked = 0
         """Questions since the last turn."""
         self._alone = False
@@ -76,15 +80,15 @@ class Lane(Generic[Answer]):
 
     def takes(self, rows: int) -> bool:
         """Whether so many rows are few enough for the event loop."""
-        return rows * self._seconds_a_row <= self._question_seconds
+        return rows <= self._unit.rows or self._seconds(rows) <= self._question_seconds
 
     def now(self, x: Array) -> Answer:
         """What the graph says of rows x, asked at once and on the thread that this is called on."""
         started = perf_counter()
         answer = self._graph(x)
-        # The least is what a row costs in company, and no pause of the machine makes it more.
+        # The least is what a unit costs in company, and no pause of the machine makes it more.
         seconds = perf_counter() - started
-        self._seconds_a_row = min(self._seconds_a_row, seconds / len(x))
+        self._seconds_a_unit = min(self._seconds_a_unit, seconds / self._units(len(x)))
         self._metrics.count_run(len(x), seconds)
         return answer
 
@@ -104,7 +108,7 @@ class Lane(Generic[Answer]):
         if not self._waiting:
             # Requests that are readable in this turn of the loop are read by tasks that run in the next one.
             self._loop.call_soon(self._loop.call_soon, self._go)
-        seconds = len(x) * self._seconds_a_row
+        seconds = len(x) / self._unit.rows * self._seconds_a_unit
         self._waiting.append(_Question(x, answer, seconds, perf_counter()))
         self._backlog.add(seconds)
         return await answer
@@ -118,10 +122,9 @@ class Lane(Generic[Answer]):
         """Ask about as many rows as a turn has time for; the rest waits for the next turn."""
         together: list[_Question[Answer]] = []
         rows = 0
-        most = min(BATCH, TURN_SECONDS / self._seconds_a_row)
         now = perf_counter()
         late = now - self._backlog.patience
-        while self._waiting and (not together or rows + len(self._waiting[0].x) <= most):
+        while self._waiting and (not together or self._seconds(rows + len(self._waiting[0].x)) <= TURN_SECONDS):
             question = self._waiting.popleft()
             self._backlog.remove(question.seconds)
             if question.answer.done():
@@ -137,6 +140,13 @@ class Lane(Generic[Answer]):
             self._settle(together)
         if self._waiting:
             self._loop.call_soon(self._go)
+
+    def _units(self, rows: int) -> int:
+        return -(-rows // self._unit.rows)
+
+    def _seconds(self, rows: int) -> float:
+        """What so many rows will take together."""
+        return self._units(rows) * self._seconds_a_unit
 
     def _settle(self, together: list[_Question[Answer]]) -> None:
         try:

@@ -5,9 +5,10 @@ from time import perf_counter
 from typing import Any, TypeVar
 
 from app.backlog import Backlog
-from app.lane import FIRST_SECONDS_A_ROW, TURN_SECONDS, Lane
+from app.lane import TURN_SECONDS, Lane
 from app.metrics import Metrics
 from app.pool import Pace, Pool
+from app.session import UNITS
 from app.verbs import Graph, Task
 
 SMALL_BODY = 2**16
@@ -41,7 +42,7 @@ class Scheduler:
         self._question_seconds = QUESTION_SECONDS if cpus > 1 else TURN_SECONDS
         self._lanes: dict[Graph, Lane[Any]] = {}
         self._a_byte = Pace(FIRST_SECONDS_A_BYTE)
-        self._a_row = Pace(FIRST_SECONDS_A_ROW)
+        self._a_row = Pace(UNITS["cpu"].seconds)
 
     async def answer(
         self,
@@ -65,7 +66,7 @@ class Scheduler:
         if not task.light:
             rest = self._once_begun(lambda: self._compute(task))
             return await wait(self._pool.run(rest, len(task.x), self._a_row))
-        lane = self._lane(task.graph)
+        lane = self._lane(task)
         if lane.takes(len(task.x)):
             return self._finish(task, await lane.ask(task.x))
         rest = self._once_begun(lambda: self._finish(task, lane.now(task.x)))
@@ -106,8 +107,9 @@ class Scheduler:
         """
         self._lanes.clear()
 
-    def _lane(self, graph: Graph) -> Lane[Any]:
-        lane = self._lanes.get(graph)
+    def _lane(self, task: Task[Any]) -> Lane[Any]:
+        lane = self._lanes.get(task.graph)
         if lane is None:
-            lane = self._lanes[graph] = Lane(graph, self._question_seconds, self._backlog, self._metrics)
+            lane = Lane(task.graph, task.unit, self._question_seconds, self._backlog, self._metrics)
+            self._lanes[task.graph] = lane
         return lane

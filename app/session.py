@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import onnxruntime as ort
@@ -15,12 +15,37 @@ Axes = dict[str, list[int]]
 """By the name of an input or output: its axes after the first."""
 ANY = -1
 """An axis of any length."""
+ORT_ERROR = 3
+"""What onnxruntime calls a message of this severity or a greater one."""
 
-BATCH = 128
-"""Rows that a session runs at once at most: they fit the caches, and no row's bits depend on where the cuts fall."""
 
-SMALL_BATCH = 32
-"""The same where every row has a matrix for each component of a mixture: in rows with missing sensors."""
+class RunSize(NamedTuple):
+    """How much a session runs at once at most; no row's bits depend on where the cuts fall."""
+
+    complete: int
+    """Rows."""
+    holed: int
+    """Rows with missing sensors, each of which has a matrix for each component of a mixture."""
+    draws: int
+    """Rows × draws."""
+
+
+RUN_SIZES: dict[Device, RunSize] = {
+    "cpu": RunSize(128, 32, 4096),  # fits the caches
+    "cuda": RunSize(1024, 256, 16384),  # takes hardly longer than one row: python -m benchmarks.cuda
+}
+
+
+class Unit(NamedTuple):
+    """What the work of a graph is counted in."""
+
+    rows: int
+    """As many as take the time of one."""
+    seconds: float
+    """What it is thought to take before any was measured; it is never thought to take more."""
+
+
+UNITS: dict[Device, Unit] = {"cpu": Unit(1, 2e-4), "cuda": Unit(RUN_SIZES["cuda"].complete, 4e-3)}
 
 
 class Graph:
@@ -32,7 +57,9 @@ class Graph:
         Raises:
             BundleError: it does not open, or has another signature than `inputs` and `outputs`.
         """
-        self._session = _open(file, device, arena)
+        self._session = open_session(file, device, arena)
+        self._device = device
+        self._size = RUN_SIZES[device]
         nodes = (*self._session.get_inputs(), *self._session.get_outputs())
         found = [(node.name, node.type, [a if isinstance(a, int) else ANY for a in node.shape[1:]]) for node in nodes]
         expected = [(name, "tensor(double)", axes) for name, axes in (*inputs.items(), *outputs.items())]
@@ -42,38 +69,43 @@ class Graph:
         self._inputs = list(inputs)
         self._outputs = outputs
 
-    def run(self, *inputs: Array) -> list[Array]:
-        """The outputs for these inputs, in one run."""
+    def run(self, size: int, rows: Array, *others: Array) -> list[Array]:
+        """The outputs for `size` rows or fewer, in one run; no other input has an axis of rows."""
+        count = len(rows)
+        if self._device == "cuda":
+            # cuBLAS takes another kernel, and a row other bits, where there are more or fewer rows.
+            rows = np.resize(rows, (size, *rows.shape[1:]))
         feed = {
             name: np.ascontiguousarray(value, dtype=np.float64)
-            for name, value in zip(self._inputs, inputs, strict=True)
+            for name, value in zip(self._inputs, (rows, *others), strict=True)
         }
         answers: list[Array] = self._session.run(list(self._outputs), feed)
-        return answers
+        return answers if len(rows) == count else [answer[:count] for answer in answers]
 
     def __call__(self, rows: Array) -> list[Array]:
         """The outputs for any number of rows, in batches."""
+        size = self._size.complete
         if not has_nan(rows):
-            parts = [self.run(rows[start : start + BATCH]) for start in range(0, len(rows) or 1, BATCH)]
+            parts = [self.run(size, rows[start : start + size]) for start in range(0, len(rows) or 1, size)]
             return parts[0] if len(parts) == 1 else [np.concatenate(column) for column in zip(*parts, strict=True)]
         results = [np.empty((len(rows), *axes)) for axes in self._outputs.values()]
-        for some in batches(rows, BATCH):
-            for result, part in zip(results, self.run(rows[some]), strict=True):
+        for at_most, some in batches(rows, size, self._size.holed):
+            for result, part in zip(results, self.run(at_most, rows[some]), strict=True):
                 result[some] = part
         return results
 
 
-def batches(rows: Array, most: int) -> Iterator[Index]:
-    """The numbers of all `rows` [n, D], at most so many at a time: complete rows, then others pattern by pattern.
+def batches(rows: Array, complete: int, holed: int) -> Iterator[tuple[int, Index]]:
+    """The numbers of all `rows` [n, D], and how many there are at most: complete rows, then others pattern by pattern.
 
     What the graphs work out for a pattern of missing sensors they do once a run.
     """
     missing = np.isnan(rows)
-    holed = missing.any(axis=1)
-    complete, others = np.flatnonzero(~holed), np.flatnonzero(holed)
+    any_missing = missing.any(axis=1)
+    whole, others = np.flatnonzero(~any_missing), np.flatnonzero(any_missing)
     others = others[np.lexsort(missing[others].T)]
-    for numbers, at_once in ((complete, most), (others, min(most, SMALL_BATCH))):
-        yield from (numbers[start : start + at_once] for start in range(0, len(numbers), at_once))
+    for numbers, size in ((whole, complete), (others, holed)):
+        yield from ((size, numbers[start : start + size]) for start in range(0, len(numbers), size))
 
 
 def choose_device(wanted: Literal["auto", "cpu", "cuda"], graph: Path) -> Device:
@@ -91,7 +123,8 @@ def choose_device(wanted: Literal["auto", "cpu", "cuda"], graph: Path) -> Device
             )
         return "cpu"
     ort.preload_dlls()
-    if _open(graph, "cuda").get_providers()[0] == "CUDAExecutionProvider":
+    ort.set_default_logger_severity(ORT_ERROR)  # ScatterND warns at every load of indices that come twice: ours do not
+    if open_session(graph, "cuda").get_providers()[0] == "CUDAExecutionProvider":
         return "cuda"
     if wanted == "cuda":
         raise DeviceError(
@@ -100,16 +133,23 @@ def choose_device(wanted: Literal["auto", "cpu", "cuda"], graph: Path) -> Device
     return "cpu"
 
 
-def _open(file: Path, device: Device, arena: bool = False) -> ort.InferenceSession:
+def open_session(file: Path, device: Device, arena: bool = False) -> ort.InferenceSession:
+    """The graph as onnxruntime's own session, on one thread; on the CPU where CUDA cannot be had.
+
+    Raises:
+        BundleError: onnxruntime does not open it.
+    """
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.enable_cpu_mem_arena = arena
-    options.log_severity_level = 3
+    options.log_severity_level = ORT_ERROR
     providers: list[str | tuple[str, dict[str, str]]] = ["CPUExecutionProvider"]
     if device == "cuda":
-        providers = [("CUDAExecutionProvider", {"use_tf32": "0"}), "CPUExecutionProvider"]
+        # Rows have more digits than tf32 keeps; runs are all alike, so that the arena need not grow by leaps.
+        told = {"use_tf32": "0", "arena_extend_strategy": "kSameAsRequested"}
+        providers = [("CUDAExecutionProvider", told), "CPUExecutionProvider"]
     try:
         return ort.InferenceSession(file, options, providers=providers, enable_fallback=0)
     except Exception as error:  # onnxruntime raises many unrelated classes for a graph that it does not take

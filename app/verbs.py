@@ -21,12 +21,14 @@ from app.importance import Moments
 from app.model import Drawn, Judged, Model
 from app.noise import standard_normal
 from app.ranking import MAX_RATE
-from app.session import BATCH
+from app.session import Unit
 from app.settings import Settings
 
 FALSE_ALARM_RATE = 0.01
 EXACT_SEEDS = 53
 """Bits of a seed that we choose: every JSON reader keeps it exactly."""
+FEW_SAMPLES = 128
+"""The noise of more is not drawn on the event loop."""
 
 
 class Reply(Struct, frozen=True):
@@ -51,7 +53,8 @@ class Task(Struct, Generic[Result], frozen=True):
     finish: Callable[[Any], Result]
     """What the graph says → the answer."""
     light: bool
-    """Whether nothing but the graph takes time, and of that each row as much as any other."""
+    """Whether nothing but the graph takes time, and of that each unit as much as any other."""
+    unit: Unit
 
     def answer(self) -> Result:
         """The answer."""
@@ -64,13 +67,13 @@ Verb = Callable[[Model, Settings, bytes], Task[Reply]]
 def encode(model: Model, settings: Settings, body: bytes) -> Task[Reply]:
     """mean and scale of q(z|x): [n][L]."""
     rows = codec.read_rows(body, shape(model, settings))
-    return Task(model.engine.encode, rows.x, partial(_written, model), rows.complete)
+    return Task(model.engine.encode, rows.x, partial(_written, model), rows.complete, model.engine.unit)
 
 
 def reconstruct(model: Model, settings: Settings, body: bytes) -> Task[Reply]:
     """mean and scale of what each sensor should have read: [n][D]."""
     rows = codec.read_rows(body, shape(model, settings))
-    return Task(model.engine.reconstruct, rows.x, partial(_written, model), rows.complete)
+    return Task(model.engine.reconstruct, rows.x, partial(_written, model), rows.complete, model.engine.unit)
 
 
 def sample(model: Model, settings: Settings, body: bytes) -> Task[Reply]:
@@ -79,10 +82,11 @@ def sample(model: Model, settings: Settings, body: bytes) -> Task[Reply]:
     _check("count", question.count, most_samples(model, settings))
     seed = secrets.randbits(EXACT_SEEDS) if question.seed is None else question.seed
     finish = partial(_written, model, seed=seed)
-    if question.given is None and question.count <= BATCH:
-        return Task(model.draw, standard_normal(seed, question.count, model.manifest.noise_size), finish, light=True)
+    if question.given is None and question.count <= FEW_SAMPLES:
+        noise = standard_normal(seed, question.count, model.manifest.noise_size)
+        return Task(model.draw, noise, finish, light=True, unit=model.engine.unit)
     given = np.full((1, len(model.manifest.sensors)), np.nan) if question.given is None else question.given
-    return Task(partial(_drawn, model, question.count, seed), given, finish, light=False)
+    return Task(partial(_drawn, model, question.count, seed), given, finish, light=False, unit=model.engine.unit)
 
 
 def score(model: Model, settings: Settings, body: bytes) -> Task[Reply]:
@@ -94,7 +98,8 @@ def score(model: Model, settings: Settings, body: bytes) -> Task[Reply]:
     if not question.rows.complete:
         check_patterns(question.rows.x, settings)
     light = question.rows.complete and not question.explain and question.bound is None
-    return Task(model.judge, question.rows.x, partial(_scored, model, question, rate, threshold), light)
+    finish = partial(_scored, model, question, rate, threshold)
+    return Task(model.judge, question.rows.x, finish, light, model.engine.unit)
 
 
 def shape(model: Model, settings: Settings) -> Shape:

@@ -29,11 +29,12 @@ import pyarrow.parquet
 from app import bundle, cpus
 from app.array import Array
 from app.model import open_model
-from app.session import BATCH
+from app.session import RUN_SIZES
 from app.settings import Settings
 
 MODELS = Path("models")
 BUNDLE = MODELS / "gas-turbine" / "1"
+BATCH = RUN_SIZES["cpu"].complete
 KINDS = 4096
 """Different rows; they come again and again."""
 FEW = 100

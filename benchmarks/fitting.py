@@ -13,6 +13,7 @@ import torch
 from app.array import Array
 from app.engine import Engine
 from app.manifest import Provenance
+from benchmarks.processor import processor
 from training.config import Config, Limits
 from training.data import describe, split
 from training.descent import Evaluation
@@ -82,10 +83,8 @@ def _untold(evaluation: Evaluation) -> None:
 
 def machine() -> str:
     """The machine that a number was measured on, in a line."""
-    cpu = next(
-        line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
-    )
-    return f"{cpu}, {len(os.sched_getaffinity(0))} cores, Python {platform.python_version()}, torch {torch.__version__}"
+    versions = f"Python {platform.python_version()}, torch {torch.__version__}"
+    return f"{processor()}, {len(os.sched_getaffinity(0))} cores, {versions}"
 
 
 def data_folder() -> Path:

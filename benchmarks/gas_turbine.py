@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from app.array import Array
-from app.session import BATCH
+from app.session import RUN_SIZES
 from benchmarks.densities import Estimate, gaussian, mixture, of_raw_rows
 from benchmarks.fitting import Fit, data_folder, fit, machine
 from training.config import Config
@@ -67,7 +67,7 @@ def parity(nelbo: Fit, held_out: Array) -> None:
     x = rows_to_compare(held_out, sensors, 10_000)
     model = Score(Graphs(nelbo.vae, sensors)).eval()
     with torch.no_grad():
-        expected = torch.cat([model(rows)[0] for rows in torch.tensor(x).split(BATCH)]).numpy()
+        expected = torch.cat([model(rows)[0] for rows in torch.tensor(x).split(RUN_SIZES["cpu"].complete)]).numpy()
     found = nelbo.engine.score(x).score
     share = np.abs(found - expected) / (1e-4 + 1e-5 * np.abs(expected))
     print(f"parity: {len(x)} rows, the largest difference is {share.max():.3f} of 1e-4 + 1e-5·|score|")

@@ -131,7 +131,8 @@ class PriorSampler(nn.Module):
         self.noise_size = 1 + means.shape[1]
         self.register_buffer("means", means.detach().clone())
         self.register_buffer("factors", factors.detach().clone())
-        cumulative = weights.detach().double().cumsum(dim=0)[:-1].clamp(0, 1)
+        # A single component has an edge too, at infinity: CUDA does not count what is beyond no edge.
+        cumulative = weights.detach().double().cumsum(dim=0)[: max(1, len(weights) - 1)].clamp(0, 1)
         self.register_buffer("edges", torch.special.ndtri(cumulative))
 
     def forward(self, noise: Tensor) -> Tensor:

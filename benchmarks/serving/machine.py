@@ -4,8 +4,8 @@ import importlib.metadata
 import os
 import platform
 import subprocess
-from pathlib import Path
 
+from benchmarks.processor import processor
 from benchmarks.serving.peers import Peer
 from benchmarks.serving.server import ROOT
 
@@ -25,13 +25,10 @@ OURS = (
 
 def facts(peers: tuple[Peer, ...], repeats: int, seconds: int) -> list[str]:
     """The machine, the versions of every server and how it was measured, as lines of Markdown."""
-    cpu = next(
-        line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
-    )
     ours = ", ".join(f"{package} {importlib.metadata.version(package)}" for package in OURS)
     others = [f"- {peer.key}: {', '.join(peer.requirements)}" for peer in peers if peer.requirements]
     return [
-        f"- {cpu}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}",
+        f"- {processor()}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}",
         f"- nelbo and bare uvicorn: commit {_commit()}, {ours}",
         *others,
         f"- one core for the server, another for the load; medians of {repeats} repeats of {seconds} s (least-most)",

@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -153,10 +155,21 @@ def test_a_graph_of_another_width_is_refused(plant: Bundle, tmp_path: Path) -> N
         Engine(bundle.read(folder))
 
 
+def test_the_sample_graph_of_a_prior_of_one_component_sums_over_something(plant: Bundle) -> None:
+    """CUDA refuses a sum over an axis of length 0."""
+    model = onnx.load(plant.path / bundle.SAMPLE)
+    summed = [node.input[0] for node in model.graph.node if node.op_type == "ReduceSum"]
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in summed)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+
+    found = session.run(summed, {"noise": Proof.read(plant.path / bundle.PROBE).noise})
+
+    assert found
+    assert all(value.size for value in found)
+
+
 def test_cuda_that_cannot_be_had_is_refused(plant: Bundle) -> None:
     """Asking for CUDA on a machine without it says so instead of computing elsewhere; auto takes the CPU."""
-    import onnxruntime
-
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         pytest.skip("this onnxruntime has CUDA")
 

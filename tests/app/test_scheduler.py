@@ -14,6 +14,7 @@ from app.errors import Unavailable
 from app.metrics import Metrics
 from app.pool import Pool
 from app.scheduler import TINY_BODY, Scheduler, patiently
+from app.session import UNITS
 from app.verbs import Task
 
 
@@ -33,7 +34,7 @@ def test_a_thread_computes_what_takes_long_where_there_is_a_cpu_for_it(rows: int
 
     async def main() -> float:
         with ThreadPoolExecutor(1) as threads:
-            task = Task(graph, np.ones((rows, 2)), lambda where: float(where.thread[0]), light=True)
+            task = Task(graph, np.ones((rows, 2)), lambda where: float(where.thread[0]), light=True, unit=UNITS["cpu"])
             scheduler = Scheduler(Pool(threads, Backlog(60)), cpus, Backlog(60), Metrics())
             return await scheduler.answer(lambda body: task, b"", patiently)
 
@@ -46,7 +47,7 @@ def test_what_there_is_no_room_for_is_refused_before_it_is_read() -> None:
 
     def understand(body: bytes) -> Task[int]:
         read.append(len(body))
-        return Task(graph, np.ones((1, 2)), lambda where: len(where.thread), light=True)
+        return Task(graph, np.ones((1, 2)), lambda where: len(where.thread), light=True, unit=UNITS["cpu"])
 
     async def main() -> None:
         with ThreadPoolExecutor(1) as threads:
