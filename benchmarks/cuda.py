@@ -54,10 +54,10 @@ def _tell(path: Path) -> None:
 
 
 def _row(on_cpu: ort.InferenceSession, on_cuda: ort.InferenceSession, rows: Array) -> str:
-    cpu = 1e3 * _seconds(lambda: on_cpu.run(None, {"x": rows})) if len(rows) <= MOST_ON_CPU else float("nan")
+    cpu = f"{1e3 * _seconds(lambda: on_cpu.run(None, {'x': rows})):.2f}" if len(rows) <= MOST_ON_CPU else "-"
     cuda = _seconds(lambda: on_cuda.run(None, {"x": rows}))
     bound = _seconds(_bound(on_cuda, rows))
-    return f"| {len(rows)} | {cpu:.2f} | {1e3 * cuda:.2f} | {bound / cuda:.2f} of it | {len(rows) / cuda:,.0f} |"
+    return f"| {len(rows)} | {cpu} | {1e3 * cuda:.2f} | {bound / cuda:.2f} of it | {len(rows) / cuda:,.0f} |"
 
 
 def _bound(session: ort.InferenceSession, rows: Array) -> Callable[[], list[Array]]:

@@ -1,6 +1,7 @@
 """One timer for all who wait equally long."""
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable
 
 from app.timer import Timer
@@ -55,6 +56,23 @@ def test_who_is_started_again_waits_from_then_on() -> None:
         assert again.called == 1
 
     run(main)
+
+
+def test_many_whose_time_is_over_at_once_leave_others_their_turns() -> None:
+    """A hundred late ones take many turns of the loop, and all are called."""
+    called_by_turn: list[int] = []
+
+    async def main(timer: Timer) -> None:
+        waiters = [Waiter() for _ in range(100)]
+        for waiter in waiters:
+            timer.start(waiter.late)
+        while (called := sum(waiter.called for waiter in waiters)) < 100:
+            called_by_turn.append(called)
+            await asyncio.sleep(0)
+
+    run(main)
+
+    assert max(after - before for before, after in itertools.pairwise(called_by_turn)) <= 8
 
 
 def test_who_starts_itself_when_it_is_called_is_called_again() -> None:
