@@ -18,7 +18,7 @@ test: .venv/test.installed .venv-kserve/installed
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
-	.venv/bin/python -m pytest --numprocesses auto --dist loadfile
+	.venv/bin/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 soak: .venv/test.installed
 	@$(PIP_INSTALL) --editable '.[soak]' || echo "atheris has no wheel for this Python: the fuzzing is not run." >&2

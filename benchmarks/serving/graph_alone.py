@@ -18,10 +18,10 @@ def score_graph(file: Path, sensors: int) -> Graph:
 def seconds_a_row(graph: Graph, rows: Array, core: int, seconds: float) -> float:
     """What a row costs, where rows [n, D] run all at once for so many seconds on one core."""
     with pinned(core):
-        graph.run(rows)
+        graph.run(len(rows), rows)
         runs, started = 0, time.perf_counter()
         while (spent := time.perf_counter() - started) < seconds:
-            graph.run(rows)
+            graph.run(len(rows), rows)
             runs += 1
     return spent / (runs * len(rows))
 
