@@ -5,7 +5,6 @@ import logging
 import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from types import FrameType
@@ -29,7 +28,7 @@ from app.errors import Forbidden, NelboError, RequestError, SettingsError, Unaut
 from app.keyring import Keyring
 from app.metrics import Metrics
 from app.openapi import Documents, document
-from app.pool import Pool
+from app.pool import Pool, computing
 from app.reception import Reception
 from app.refusals import STATUS, answer_refused, refusal, refuse
 from app.repository import Repository, open_repository, settled
@@ -172,7 +171,7 @@ async def _lifespan(
     cpus = max(1, available() // settings.workers)
     threads = settings.threads or cpus
     metrics.tell_build(**versions())
-    with ThreadPoolExecutor(threads, thread_name_prefix="verb") as executor, _few_collections(), drain.at_sigterm():
+    with computing(threads) as executor, _few_collections(), drain.at_sigterm():
         of_threads, of_loop = Backlog(settings.queue_seconds, threads), Backlog(settings.queue_seconds)
         scheduler = Scheduler(Pool(executor, of_threads), cpus, of_loop, metrics)
         # Taken, since whatever holds the first repository keeps its models in memory when others are served.

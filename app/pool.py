@@ -1,8 +1,11 @@
 """The threads that compute what is not small."""
 
 import asyncio
+import os
+import sys
+import threading
 from collections.abc import Callable
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from time import monotonic
 from typing import TypeVar
 
@@ -10,8 +13,24 @@ from app.backlog import Backlog, overloaded
 
 Result = TypeVar("Result")
 
+NICE = 10
+"""By how much the threads give way where the event loop wants their core: who is refused is to hear of it at once."""
+
+NICEST = 19
+"""As far as Linux knows niceness."""
+
 LEARNT = 1 / 8
 """How much of what is thought of a pace is the last time that it was seen."""
+
+
+def computing(threads: int) -> Executor:
+    """So many threads; on Linux, where each has a niceness of its own, they come after the event loop."""
+    return ThreadPoolExecutor(threads, "verb", _give_way if sys.platform == "linux" else None)
+
+
+def _give_way() -> None:
+    thread = threading.get_native_id()
+    os.setpriority(os.PRIO_PROCESS, thread, min(NICEST, os.getpriority(os.PRIO_PROCESS, thread) + NICE))
 
 
 class Pace:

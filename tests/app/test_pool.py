@@ -1,6 +1,8 @@
 """How much may wait for the threads."""
 
 import asyncio
+import os
+import sys
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 
 from app.backlog import Backlog
 from app.errors import Unavailable
-from app.pool import LEARNT, Pace, Pool
+from app.pool import LEARNT, NICE, NICEST, Pace, Pool, computing
 
 MOST_SECONDS = 1.0
 
@@ -144,3 +146,15 @@ def test_a_pace_follows_what_is_seen() -> None:
 
     assert pace.of(5) == pytest.approx(5 * expected)
     assert pace.of(5) == pytest.approx(15, rel=0.06)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere threads have no niceness of their own")
+def test_computing_comes_after_the_event_loop() -> None:
+    """The threads are nicer than the one that made them, which stays as it was."""
+    mine = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    with computing(1) as executor:
+        theirs = executor.submit(lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id())).result()
+
+    assert theirs == min(NICEST, mine + NICE)
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == mine
