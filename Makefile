@@ -1,6 +1,6 @@
 # make serve: installs what serving needs (no torch) into .venv and serves models/ on 127.0.0.1:8000.
 # make test:  installs the rest into the same .venv and runs everything that CI runs.
-# make soak:  load, faults and restarts, which take a clock or a rate to see; on a machine that does nothing else, half an hour.
+# make soak:  load, faults and restarts, which take a clock or a rate to see; on a machine that does nothing else, forty minutes.
 # KServe's client pins old dependencies and is tested from an environment of its own, .venv-kserve.
 # A stamp in an environment records each installation, so that pip runs again only after pyproject.toml has changed
 # (for KServe's, this file).
