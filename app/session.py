@@ -20,7 +20,10 @@ ORT_ERROR = 3
 
 
 class RunSize(NamedTuple):
-    """How much a session runs at once at most; no row's bits depend on where the cuts fall."""
+    """How much a session runs at once at most.
+
+    No row's bits depend on where the cuts fall; on CUDA those of a row with missing sensors may.
+    """
 
     complete: int
     """Rows."""
