@@ -55,6 +55,7 @@ class Engine:
         self.manifest: Manifest = opened.manifest
         self.device: Device = choose_device(device, opened.path / bundle.ENCODE)
         self.unit: Unit = UNITS[self.device]
+        """What the time of a run is told by."""
         self._size = RUN_SIZES[self.device]
         sensors, latents, noise = len(self.manifest.sensors), self.manifest.latent_size, self.manifest.noise_size
         x: Axes = {"x": [sensors]}

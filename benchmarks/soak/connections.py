@@ -154,20 +154,21 @@ async def _slow_clients(served: Served) -> tuple[Good, Good, dict[str, Kept], in
     body = json.dumps({"rows": bundle.rows(1, seed=5).tolist()}).encode()
     loop = asyncio.get_running_loop()
     # In a process of its own, so that it waits for the server and not for the sockets beside it.
-    apart = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
-    alone = await loop.run_in_executor(apart, good_traffic, served.port, body, BASELINE_SECONDS)
-    await asyncio.sleep(SETTLING_SECONDS)
-    before = served.descriptors()
-    dripped = HEAD + b"Content-Length: 100\r\n\r\n"
-    kinds = {"idle": Kept(), "dripping": Kept(), "slow": Kept()}
-    clients = [
-        *(_client(served.port, b"", b"", kinds["idle"]) for _ in range(IDLE)),
-        *(_client(served.port, b"", HEAD, kinds["dripping"]) for _ in range(DRIPPING)),
-        *(_client(served.port, dripped, 100 * b" ", kinds["slow"]) for _ in range(SLOW)),
-    ]
-    beside, *_ = await asyncio.gather(loop.run_in_executor(apart, good_traffic, served.port, body, SECONDS), *clients)
-    await asyncio.sleep(SETTLING_SECONDS)
-    apart.shutdown()
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as apart:
+        alone = await loop.run_in_executor(apart, good_traffic, served.port, body, BASELINE_SECONDS)
+        await asyncio.sleep(SETTLING_SECONDS)
+        before = served.descriptors()
+        dripped = HEAD + b"Content-Length: 100\r\n\r\n"
+        kinds = {"idle": Kept(), "dripping": Kept(), "slow": Kept()}
+        clients = [
+            *(_client(served.port, b"", b"", kinds["idle"]) for _ in range(IDLE)),
+            *(_client(served.port, b"", HEAD, kinds["dripping"]) for _ in range(DRIPPING)),
+            *(_client(served.port, dripped, 100 * b" ", kinds["slow"]) for _ in range(SLOW)),
+        ]
+        beside, *_ = await asyncio.gather(
+            loop.run_in_executor(apart, good_traffic, served.port, body, SECONDS), *clients
+        )
+        await asyncio.sleep(SETTLING_SECONDS)
     return alone, beside, kinds, before
 
 

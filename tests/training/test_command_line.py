@@ -4,6 +4,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,7 +72,7 @@ def command(*more: str) -> list[str]:
     return [sys.executable, "-m", "training", *ARGUMENTS, *more]
 
 
-def interrupt(desk: Path, how: signal.Signals) -> tuple[int, str]:
+def interrupt(desk: Path, how: signal.Signals, *more: str) -> tuple[int, str]:
     """The command, sent `how` as soon as it has kept something: its exit code and what it said last."""
 
     def heed() -> None:
@@ -79,13 +80,22 @@ def interrupt(desk: Path, how: signal.Signals) -> tuple[int, str]:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     with subprocess.Popen(
-        command(), cwd=desk, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, preexec_fn=heed
+        command(*more), cwd=desk, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, preexec_fn=heed
     ) as run:
         assert run.stderr is not None
         for _ in range(5):
             run.stderr.readline()
         run.send_signal(how)
         return run.wait(timeout=60), run.stderr.read()
+
+
+def kill_exporting(desk: Path) -> None:
+    """Go on with a run, and kill -9 it while it makes the bundle."""
+    with subprocess.Popen(command("--resume"), cwd=desk, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
+        while not list((desk / "models").glob(".making-*")):
+            assert run.poll() is None
+            time.sleep(0.05)
+        run.kill()
 
 
 def refused(desk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *more: str) -> str:
@@ -139,14 +149,20 @@ def test_nothing_else_is_left_behind(finished: Finished) -> None:
 
 
 def test_an_interrupted_run_in_another_folder_resumes_to_the_same_bytes(finished: Finished, desk: Path) -> None:
-    """Ctrl-C, then --resume: every file is that of a run left alone elsewhere, and names no folder of this machine."""
-    code, _ = interrupt(desk, signal.SIGINT)
-    assert not (desk / "models" / "plant").exists()
+    """Kill -9 and Ctrl-C as it fits, kill -9 as it exports, each gone on with: the files of a run left alone elsewhere.
+
+    No file names a folder of this machine, and nothing half-made is left.
+    """
+    killed, _ = interrupt(desk, signal.SIGKILL)
+    stopped, _ = interrupt(desk, signal.SIGINT, "--resume")
+    kill_exporting(desk)
+    assert not (desk / "models" / "plant" / "1").exists()
 
     train(desk, "--resume")
 
-    assert code == 130
+    assert (killed, stopped) == (-signal.SIGKILL, 130)
     assert same_model(finished.desk, desk)
+    assert {entry.name for entry in (desk / "models").iterdir()} == {".training", "plant"}
     for file in (desk / "models" / "plant" / "1").iterdir():
         assert str(desk).encode() not in file.read_bytes()
         assert str(Path(bundle.__file__).parents[1]).encode() not in file.read_bytes()
