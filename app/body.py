@@ -30,7 +30,7 @@ class Intake:
             RequestTimeout: it has not arrived in time.
             ClientDisconnect: it will not arrive any more.
         """
-        if _announced(request) > self._most:
+        if announced(request) > self._most:
             raise self._too_large()
         with self._deadline:
             whole, more = await _piece(request)
@@ -86,17 +86,18 @@ def media_type(request: Request) -> str:
     return kind
 
 
+def announced(request: Request) -> int:
+    """How many bytes a body will have, as its header Content-Length says; 0 where that does not say it."""
+    length = _header(request, b"content-length", "0")
+    return int(length) if length.isascii() and length.isdigit() and len(length) <= 20 else 0
+
+
 async def _piece(request: Request) -> tuple[bytes, bool]:
     """The next bytes, and whether there are more."""
     message = await request.receive()
     if message["type"] == "http.disconnect":
         raise ClientDisconnect
     return message.get("body", b""), message.get("more_body", False)
-
-
-def _announced(request: Request) -> int:
-    length = _header(request, b"content-length", "0")
-    return int(length) if length.isascii() and length.isdigit() and len(length) <= 20 else 0
 
 
 def _header(request: Request, wanted: bytes, otherwise: str = "") -> str:

@@ -18,6 +18,7 @@ from uvicorn.supervisors.multiprocess import Multiprocess
 
 from app import docs, logs, routes, v2, v2_control
 from app.access import Access
+from app.answer import NONE
 from app.authentication import Authentication, open_paths
 from app.backlog import Backlog
 from app.body import Intake
@@ -216,4 +217,4 @@ async def _http_error(request: Request, error: Exception) -> Response:
     code, detail = HTTP_PROBLEMS.get(error.status_code, ("http-error", "The request cannot be answered."))
     request.scope["state"]["code"] = code
     path, request_id = request.scope["path"], request.scope["state"]["request_id"]
-    return refusal(path, error.status_code, code, detail, request_id, headers=error.headers)
+    return refusal(path, error.status_code, code, detail, request_id, headers=error.headers or NONE)

@@ -1,11 +1,12 @@
 """Errors as they are told over HTTP: RFC 9457 problem documents."""
 
 from collections.abc import Mapping
-from http import HTTPStatus
+from http.client import responses
 
 import orjson
 from starlette.responses import Response
 
+from app.answer import NONE, Answer
 from app.errors import Fault
 
 MEDIA_TYPE = "application/problem+json"
@@ -17,12 +18,12 @@ def problem(
     detail: str,
     request_id: str,
     faults: tuple[Fault, ...] = (),
-    headers: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] = NONE,
 ) -> Response:
     """A problem document; `code` is for programs, `detail` and the faults are for people."""
     document: dict[str, object] = {
         "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
+        "title": responses[status],
         "status": status,
         "detail": detail,
         "code": code,
@@ -30,4 +31,4 @@ def problem(
     }
     if faults:
         document["errors"] = [{"pointer": fault.pointer, "detail": fault.detail} for fault in faults]
-    return Response(orjson.dumps(document), status, headers, MEDIA_TYPE)
+    return Answer(orjson.dumps(document), MEDIA_TYPE, status, headers)

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from app.answer import NONE, Answer
 from app.errors import (
     BodyTooLarge,
     Fault,
@@ -52,8 +53,8 @@ HEADERS: dict[type[RequestError], dict[str, str]] = {
     UnsupportedMedia: {"Accept": "application/json, application/x-ndjson", "Accept-Encoding": "identity"},
 }
 V2_HEADERS = HEADERS | {UnsupportedMedia: {"Accept-Encoding": "gzip, deflate"}}
-RETRY_SECONDS = (1, 3)
-"""A client that may ask again is told a time between these, so that those refused together do not return together."""
+RETRY_SECONDS = ("1", "2", "3")
+"""A client that may ask again is told one of these, so that those refused together do not return together."""
 CLIENT_GONE = 499
 """Nobody reads this; it is what the log and the metrics tell (nginx's word for it)."""
 
@@ -70,7 +71,7 @@ def refuse(request: Request, error: RequestError) -> Response:
     error.with_traceback(None)  # its frames hold the body, and the futures that hold the error
     path, request_id = scope["path"], scope["state"]["request_id"]
     statuses, headers = (V2_STATUS, V2_HEADERS) if under_v2(path) else (STATUS, HEADERS)
-    told = {"Retry-After": str(random.randint(*RETRY_SECONDS))} if kind is Unavailable else headers.get(kind)
+    told = {"Retry-After": random.choice(RETRY_SECONDS)} if kind is Unavailable else headers.get(kind, NONE)
     return refusal(path, statuses[kind], error.code, error.detail, request_id, error.faults, told)
 
 
@@ -92,12 +93,12 @@ def refusal(
     detail: str,
     request_id: str,
     faults: tuple[Fault, ...] = (),
-    headers: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] = NONE,
 ) -> Response:
     """The answer to a request at `path` that cannot be answered.
 
     Its media type under /v2 is application/json and no more, since KServe's client compares the header for equality.
     """
     if under_v2(path):
-        return Response(orjson.dumps({"error": detail}), status, headers, "application/json")
+        return Answer(orjson.dumps({"error": detail}), "application/json", status, headers)
     return problem(status, code, detail, request_id, faults, headers)

@@ -10,10 +10,10 @@ from pydantic import BaseModel
 from starlette.requests import ClientDisconnect
 
 from app import catalogue, schemas, verbs
-from app.body import JSON, NDJSON, media_type
+from app.answer import Answer
+from app.body import JSON, NDJSON, announced, media_type
 from app.drain import draining
 from app.errors import RequestError
-from app.model import Model
 from app.ndjson import Stream
 from app.presence import while_present
 from app.refusals import farewell, refuse
@@ -27,7 +27,6 @@ Endpoint = Callable[[Request], Coroutine[Any, Any, Response]]
 PREFIXES = {"": "", "/models/{name}": "_of_model", "/models/{name}/versions/{version}": "_of_version"}
 
 
-_MODEL_HEADER = MODEL_HEADER.encode()
 QUESTIONS = {"type": "string", "description": "A line for each question, or for each row."}
 ANSWERS = {
     "type": "string",
@@ -122,20 +121,6 @@ def openapi(service: ServiceDep, repository: RepositoryDep) -> Response:  # in a
     return Response(service.openapi(repository), media_type=JSON)
 
 
-class Written(Response):
-    """200 and a body in JSON by a model; its headers are all that there is to make."""
-
-    def __init__(self, body: bytes, model: Model) -> None:
-        self.status_code = 200
-        self.body = body
-        self.background = None
-        self.raw_headers = [
-            (b"content-type", b"application/json"),
-            (b"content-length", b"%d" % len(body)),
-            (_MODEL_HEADER, model.identity.encode()),
-        ]
-
-
 async def _answer(verb: verbs.Verb, request: Request) -> Response:
     try:
         service: Service = request.scope["state"]["service"]
@@ -143,6 +128,7 @@ async def _answer(verb: verbs.Verb, request: Request) -> Response:
         understand = partial(verb, model, service.settings)
         if media_type(request) == NDJSON:
             return Stream(verb, understand, service, request, model)
+        service.scheduler.require_room(announced(request))
         body = await service.intake.whole(request)
         reply = await service.scheduler.answer(understand, body, partial(while_present, request.receive))
     except RequestError as error:
@@ -153,4 +139,4 @@ async def _answer(verb: verbs.Verb, request: Request) -> Response:
     if reply.scored is not None:
         service.metrics.see(model.manifest, reply.scored)
     request.scope["state"]["rows"] = reply.rows
-    return Written(reply.body, model)
+    return Answer(reply.body, JSON, headers={MODEL_HEADER: model.identity})

@@ -44,6 +44,18 @@ class Scheduler:
         self._a_byte = Pace(FIRST_SECONDS_A_BYTE)
         self._a_row = Pace(UNITS["cpu"].seconds)
 
+    def require_room(self, size: int) -> None:
+        """Refuse a body of so many bytes while there is no room for what it may ask.
+
+        Refusing must cost far less than answering, so that it is asked before a body has come, and before it is read.
+
+        Raises:
+            Unavailable: `overloaded`.
+        """
+        self._backlog.require_room()
+        if size > TINY_BODY:
+            self._pool.require_room()
+
     async def answer(
         self,
         understand: Callable[[bytes], Task[Result]],
@@ -55,10 +67,7 @@ class Scheduler:
         Raises:
             RequestError: as `understand` does; Unavailable, where more waits already than may.
         """
-        # Refusing must cost far less than answering, so that what is read is what there is room for.
-        self._backlog.require_room()
-        if len(body) > TINY_BODY:
-            self._pool.require_room()
+        self.require_room(len(body))
         if len(body) > SMALL_BODY:
             whole = self._once_begun(lambda: self._compute(self._understand(understand, body)))
             return await wait(self._pool.run(whole, len(body), self._a_byte))

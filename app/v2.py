@@ -7,7 +7,8 @@ from fastapi import APIRouter, Request, Response
 from starlette.requests import ClientDisconnect
 
 from app import coding, v2_catalogue
-from app.body import JSON, Intake
+from app.answer import Answer
+from app.body import JSON, Intake, announced
 from app.drain import draining
 from app.errors import RequestError
 from app.infer import Answered, Head, infer
@@ -88,9 +89,7 @@ async def infer_rows(request: Request) -> Response:
         return refuse(request, error)
     except ClientDisconnect:
         return farewell(request)
-    return Response(
-        answered.body, headers=_headers(answered, model), media_type=BINARY if answered.json_bytes else JSON
-    )
+    return Answer(answered.body, BINARY if answered.json_bytes else JSON, headers=_headers(answered, model))
 
 
 @router.post("/repository/index", operation_id="v2_index")
@@ -103,6 +102,7 @@ async def index(request: Request, service: ServiceDep) -> list[v2_catalogue.V2In
 async def _infer(request: Request, service: Service, model: Model) -> Answered:
     about, started = (model.manifest.name, model.manifest.version), time.perf_counter()
     try:
+        service.scheduler.require_room(announced(request))
         head, body = await _read(request, service.intake)
         understand = partial(infer, model, service.settings, service.metrics, head)
         wait = partial(while_present, request.receive)
