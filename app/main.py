@@ -26,6 +26,7 @@ from app.connection import Connection
 from app.cpus import available
 from app.drain import Drain
 from app.errors import Forbidden, NelboError, RequestError, SettingsError, Unauthenticated
+from app.folder import look
 from app.keyring import Keyring
 from app.metrics import Metrics
 from app.openapi import Documents, document
@@ -39,7 +40,9 @@ from app.settings import Settings
 from app.sharing import shared_between_processes
 from app.shelf import Shelf
 from app.shortcut import Shortcut
+from app.stock import EMPTY, Stock
 from app.tls import Tls
+from app.trial import tried
 
 HTTP_PROBLEMS: dict[int, tuple[str, str]] = {
     404: ("not-found", "There is nothing at this address; /docs shows what there is."),
@@ -87,7 +90,8 @@ def serve(settings: Settings) -> int:
     try:
         if tls := Tls.of(settings):
             tls.context()  # fails here, in one line
-        app = partial(_worker, settled(settings)) if several else create_app(settings, open_repository(settings))
+        stock = tried(EMPTY, look(settings.models), settings)
+        app = partial(_worker, settled(settings), stock) if several else _application(settings, stock)
         listener = _listen(settings)
     except NelboError as error:
         logger.critical("cannot start: %s", error)
@@ -152,11 +156,16 @@ def _access(settings: Settings, drain: Drain, metrics: Metrics) -> partial[Acces
     return partial(Access, drain=drain, metrics=metrics, log_answers=settings.access_log, tls=tls)
 
 
-def _worker(settings: Settings) -> FastAPI:
-    """The application of one of several processes."""
+def _application(settings: Settings, stock: Stock) -> FastAPI:
+    """The application with what can be served beside the stock."""
+    return create_app(settings, open_repository(settings, stock))
+
+
+def _worker(settings: Settings, stock: Stock) -> FastAPI:
+    """The application of one of several processes; what was published since they were started is tried first."""
     logs.begin(settings.log)
     try:
-        return create_app(settings, open_repository(settings))
+        return _application(settings, tried(stock, look(settings.models), settings))
     except NelboError as error:
         logger.critical("cannot start: %s", error)
         raise SystemExit(STARTUP_FAILED) from error

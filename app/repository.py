@@ -10,7 +10,8 @@ from app.errors import SettingsError, UnknownResource
 from app.folder import Address, look
 from app.model import SHOWN_DIGITS, Model
 from app.settings import Settings
-from app.stock import GONE, Stock, restock
+from app.stock import EMPTY, GONE, Stock, restock
+from app.trial import tried
 
 logger = logging.getLogger("nelbo.repository")
 
@@ -52,8 +53,8 @@ class Repository:
         return versions[version]
 
 
-def open_repository(settings: Settings) -> Repository:
-    """Open what `settings.models` holds; a bundle that does not verify is logged and left out.
+def open_repository(settings: Settings, before: Stock = EMPTY) -> Repository:
+    """Open what `settings.models` holds beside the stock before; a bundle that does not verify is logged and left out.
 
     Raises:
         SettingsError: there is no such folder, nothing in it can be served, or it does not tell the default model.
@@ -61,9 +62,9 @@ def open_repository(settings: Settings) -> Repository:
     """
     if not settings.models.is_dir():
         raise SettingsError(f"NELBO_MODELS: there is no folder {str(settings.models)!r}")
-    stock = restock(Stock(), look(settings.models), settings)
+    stock = restock(before, look(settings.models), settings)
     repository = Repository(stock, _default(stock, settings))
-    _tell(Stock(), None, repository)
+    _tell(EMPTY, None, repository)
     return repository
 
 
@@ -85,7 +86,7 @@ def renewed(served: Repository, before: Stock, settings: Settings) -> Repository
     seen = look(settings.models)
     if before is served.stock and seen == before.look:
         return served
-    stock = restock(before, seen, settings)
+    stock = restock(tried(before, seen, settings), seen, settings)
     default = _found(stock, settings.model or served.default.manifest.name)
     if default is None:
         default = served.default

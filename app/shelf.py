@@ -10,7 +10,7 @@ from app.errors import InvalidContent, UnknownResource
 from app.metrics import Metrics
 from app.repository import Repository, renewed
 from app.settings import Settings
-from app.stock import GONE, UNLOADED, Stock
+from app.stock import EMPTY, GONE, UNLOADED, Stock
 
 logger = logging.getLogger("nelbo.shelf")
 
@@ -31,7 +31,7 @@ class Shelf:
         self._metrics = metrics
         self._changed = changed
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="models")
-        self._count(Stock())
+        self._count(EMPTY)
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:

@@ -1,7 +1,7 @@
 """What was made of the folder of models: each bundle open, or refused for a reason that may be told to anybody."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
 
 from app.errors import BundleError
@@ -35,6 +35,8 @@ class Stock:
     """What cannot be opened; where something else was open at this address before, that still is."""
     unloaded: frozenset[str] = frozenset()
     """Models that are not opened, since somebody said so."""
+    harmless: frozenset[str] = frozenset()
+    """Digests of bundles that a process has opened and outlived."""
 
     def forgetting(self, name: str) -> "Stock":
         """The same, but that all bundles of one model are to be opened anew, and may be."""
@@ -46,9 +48,22 @@ class Stock:
         models = {address: model for address, model in self.models.items() if address.name != name}
         return replace(self, models=models, unloaded=self.unloaded | {name})
 
+    def after_trial(self, seen: Look, harmful: Mapping[Address, Refused], harmless: Set[str]) -> "Stock":
+        """The same, but that what is harmful is refused as it was seen, and other bundles are known to be harmless."""
+        bundles = {**self.look.bundles, **{address: seen.bundles[address] for address in harmful}}
+        return replace(
+            self,
+            look=replace(self.look, bundles=bundles),
+            refused={**self.refused, **harmful},
+            harmless=self.harmless | harmless,
+        )
+
     def keeping(self, gone: Mapping[Address, Model]) -> "Stock":
         """The same, with models whose folders are gone."""
         return replace(self, models={**self.models, **gone}, refused={**self.refused, **dict.fromkeys(gone, GONE)})
+
+
+EMPTY = Stock()
 
 
 def restock(before: Stock, seen: Look, settings: Settings) -> Stock:
@@ -58,7 +73,7 @@ def restock(before: Stock, seen: Look, settings: Settings) -> Stock:
         DeviceError: the device asked for cannot be had.
     """
     models: dict[Address, Model] = {}
-    refused: dict[Address, Refused] = {}
+    reasons: dict[Address, Refused] = {}
     for address, stamp in seen.bundles.items():
         model, why = before.models.get(address), before.refused.get(address)
         if address.name in before.unloaded:
@@ -68,21 +83,26 @@ def restock(before: Stock, seen: Look, settings: Settings) -> Stock:
         if model is not None:
             models[address] = model
         if why is not None:
-            refused[address] = why
+            reasons[address] = why
     for folder in sorted(seen.misnamed - before.look.misnamed):
         logger.warning("ignored %s: its name is not one that a model or a version can have", folder)
-    return Stock(seen, models, refused, before.unloaded)
+    harmless = before.harmless | {model.bundle.digest for model in models.values()}
+    return Stock(seen, models, reasons, before.unloaded, harmless)
 
 
 def _open(address: Address, before: Stock, settings: Settings) -> tuple[Model | None, Refused | None]:
     """What a bundle holds now; where it cannot be opened, what is open already."""
     known = before.models.get(address)
     try:
-        return open_model(settings.models / address.name / str(address.version), settings, known), None
+        return open_model(settings.models / str(address), settings, known), None
     except BundleError as error:
-        told = before.refused.get(address)
-        if told is None or told.reason != error.reason:  # a bundle that is being copied is refused again and again
-            logger.error(
-                "refused %s: %s%s", address, error, "; what it was before is still served" * (known is not None)
-            )
-        return known, Refused(error.reason)
+        return known, refused(address, error, before)
+
+
+def refused(address: Address, error: BundleError, before: Stock) -> Refused:
+    """Tell the log why a bundle is not served, unless the same was told before: one that is copied is seen often."""
+    told = before.refused.get(address)
+    if told is None or told.reason != error.reason:
+        kept = "; what it was before is still served" * (address in before.models)
+        logger.error("refused %s: %s%s", address, error, kept)
+    return Refused(error.reason)
