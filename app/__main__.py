@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
 
 from app import cpus
@@ -57,7 +58,7 @@ def _score(options: argparse.Namespace) -> int:
     rate = default_rate(model) if options.false_alarm_rate is None else options.false_alarm_rate
     # One GPU is shared by all processes, and each would hold the model on it.
     workers = options.workers or (1 if model.engine.device == "cuda" else cpus.available())
-    job = Job(options.file, Wanted(rate, options.explain), hold, Workers(workers))
+    job = Job(options.file, Wanted(rate, options.explain), hold, Workers(workers), options.decimal)
     score_file(job, options.out, model, Opening(model.bundle.path, model.bundle.digest, settings))
     return 0
 
@@ -85,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Scores sensor vectors by how surprising they are.",
         epilog="Every setting of the service is an environment variable NELBO_…; a flag wins over it.",
     )
+    parser.add_argument("--version", action="version", version=f"nelbo {metadata.version('nelbo')}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     serve = commands.add_parser("serve", help="answer over HTTP", description="Answer over HTTP.")
     _add_repository(serve)
@@ -126,13 +128,19 @@ def _add_score(score: argparse.ArgumentParser) -> None:
     score.add_argument("-o", "--out", type=Path, metavar="OUT", help="file to write; text goes to stdout without it")
     score.add_argument("--explain", action="store_true", help="add kl and nats:<sensor>, which sum to the score")
     score.add_argument(
-        "--false-alarm-rate", type=float, metavar="RATE", help="share of healthy rows that may alarm (default 0.01)"
+        "--false-alarm-rate",
+        type=float,
+        metavar="RATE",
+        help="of healthy rows that may alarm (default 0.01, or the least)",
     )
     score.add_argument(
         "--hold",
         default="1/1",
         metavar="K/M",
         help="alarm when at least K of the last M rows have a p-value at or below the rate (default 1/1)",
+    )
+    score.add_argument(
+        "--decimal", choices=("point", "comma"), help="the decimal mark of text, where its cells do not prove it"
     )
     score.add_argument("--workers", type=int, metavar="N", help="processes that score (default: as many as CPUs)")
     _add_repository(score)

@@ -20,7 +20,9 @@ class Intake:
     def __init__(self, settings: Settings) -> None:
         self._most = settings.max_body_bytes
         late = f"The body did not arrive within {settings.body_seconds:g} seconds."
+        quiet = f"Nothing of the stream arrived for {settings.body_seconds:g} seconds."
         self._deadline = Deadline(settings.body_seconds, lambda: RequestTimeout("request-timeout", late))
+        self._next = Deadline(settings.body_seconds, lambda: RequestTimeout("request-timeout", quiet))
 
     async def whole(self, request: Request) -> bytes:
         """A body's bytes; no more of them are taken than the limit.
@@ -50,7 +52,7 @@ class Intake:
         """
         more = True
         while more:
-            with self._deadline:
+            with self._next:
                 piece, more = await _piece(request)
             yield piece
 

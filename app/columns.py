@@ -7,7 +7,7 @@ import numpy as np
 from app.array import Array
 from app.errors import TableError
 from app.hold import Alarms
-from app.manifest import Manifest
+from app.manifest import Manifest, Sensor
 from app.model import Model
 from app.tables import split_unit
 
@@ -48,10 +48,13 @@ def sensor_columns(file: str, names: tuple[str, ...], manifest: Manifest, wanted
     """
     columns = []
     for sensor in manifest.sensors:
-        found = [name for name in names if sensor.name in {name, split_unit(name)[0]}]
+        found = _columns_of(sensor, names)
         if len(found) != 1:
             there = " and ".join(f"'{name}'" for name in found) or f"{', '.join(names)}"
-            raise TableError(f"{file}: expected one column '{sensor.name}', a sensor of the model; found {there}")
+            lacking = sum(not _columns_of(other, names) for other in manifest.sensors)
+            expected = f"expected one column '{sensor.name}', a sensor of the model"
+            others = f"; {lacking - 1} more sensors have none" if not found and lacking > 1 else ""
+            raise TableError(f"{file}: {expected}; found {there}{others}")
         unit = None if found[0] == sensor.name else split_unit(found[0])[1]
         if unit is not None and sensor.unit is not None and unit != sensor.unit:
             raise TableError(f"{file}, column '{found[0]}': expected the sensor '{sensor.name}' in {sensor.unit}")
@@ -61,6 +64,10 @@ def sensor_columns(file: str, names: tuple[str, ...], manifest: Manifest, wanted
         if name in names:
             raise TableError(f"{file}: there is a column '{name}' already; expected none of {', '.join(added)}")
     return tuple(columns)
+
+
+def _columns_of(sensor: Sensor, names: tuple[str, ...]) -> list[str]:
+    return [name for name in names if sensor.name in {name, split_unit(name)[0]}]
 
 
 def score_columns(x: Array, model: Model, wanted: Wanted) -> Columns:

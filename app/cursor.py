@@ -26,6 +26,8 @@ _SHORT_TOKEN = re.compile(
 _FLAT = r"[ \t\r\n]{0,100}+[\[{][^\[\]{}]{0,20000}+[\]}]"
 _FLAT_VALUE = re.compile(_FLAT)
 _FLAT_VALUES = re.compile(rf"(?:{_FLAT}[ \t\r\n]{{0,100}}+,){{{ROWS_AT_ONCE}}}+")
+_BYTE = re.compile(r"\(byte (\d+)\)")
+_NO_NUMBER = re.compile(rb"[\s\[:,-]?-?(NaN|nan|Infinity|inf)\b")
 _SYNTAX = msgspec.json.Decoder(msgspec.Raw)
 _NUMBER = msgspec.json.Decoder(float)
 
@@ -36,12 +38,8 @@ class Cursor:
     """Where a reading of a JSON text stands."""
 
     def __init__(self, body: bytes) -> None:
-        """Stand before the first token of `body`.
-
-        Raises:
-            MalformedBody: `invalid-json`, when it is not JSON in UTF-8.
-        """
-        self._text = _checked(body)
+        """Stand before the first token of `body`; raises as `json_text` does."""
+        self._text = json_text(body)
         self._at = 0
 
     def next(self) -> str:
@@ -181,15 +179,28 @@ def _malformed(code: str, pointer: str, detail: str) -> MalformedBody:
     return MalformedBody(code, f"{pointer}: {detail}.", (Fault(pointer, detail),))
 
 
-def _checked(body: bytes) -> str:
+def json_text(body: bytes) -> str:
+    """The text of a body, or of a part of one, that is JSON.
+
+    Raises:
+        MalformedBody: `invalid-json`, when it is not JSON in UTF-8.
+    """
     try:
         _SYNTAX.decode(body)
         return body.decode("utf-8")
     except RecursionError:
-        raise MalformedBody("invalid-json", "The body is nested too deeply.") from None
+        raise MalformedBody("invalid-json", "Expected JSON that is less deeply nested.") from None
     except UnicodeDecodeError as error:
-        raise MalformedBody("invalid-json", f"The body is not UTF-8 (byte {error.start}).") from None
+        raise MalformedBody("invalid-json", f"Expected JSON in UTF-8, which ends at byte {error.start}.") from None
     except msgspec.DecodeError as error:
         malformed, _, reason = str(error).partition("JSON is malformed: ")
         reason = "it ends too early, or in half a surrogate pair" if malformed else reason
-        raise MalformedBody("invalid-json", f"The body is not JSON: {reason}.") from None
+        raise MalformedBody("invalid-json", f"Expected JSON: {_with_hint(reason, body)}.") from None
+
+
+def _with_hint(reason: str, body: bytes) -> str:
+    """The decoder's reason and, where it is what Python and JavaScript write for no number, what to write instead."""
+    at = _BYTE.search(reason)
+    if at is None or _NO_NUMBER.match(body, max(0, int(at[1]) - 1)) is None:
+        return reason
+    return f"{reason}: NaN and Infinity are no JSON, and null is a missing sensor"

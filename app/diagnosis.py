@@ -38,6 +38,15 @@ class Shape:
         """The sensors' names."""
         return frozenset(self.sensors)
 
+    def unknown(self, name: str) -> str:
+        """What to tell of a name that no sensor has: the one that is meant, where it differs in case or has a unit."""
+        meant = self._spoken.get(name.partition(" [")[0].strip().casefold())
+        return "the model has no such sensor; " + (f"it has {meant}" if meant else "GET /models/{name} names them")
+
+    @cached_property
+    def _spoken(self) -> Mapping[str, str]:
+        return {name.casefold(): name for name in self.sensors}
+
     @cached_property
     def most_brackets(self) -> int:
         """In a body with so many rows: a row opens one, and each of its sensors at most those in its name."""
@@ -233,7 +242,7 @@ class _Walk:
             if name in self._shape.known:
                 self._value(here)
             else:
-                self._fault("unknown-sensor", here, "the model has no such sensor; GET /models/{name} names them")
+                self._fault("unknown-sensor", here, self._shape.unknown(name))
                 self._pass_over(self._cursor.next())
 
     def _value(self, pointer: str) -> None:

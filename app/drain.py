@@ -1,6 +1,7 @@
 """From being told to stop to stopping: the service goes on for a while, and tells its clients to go elsewhere."""
 
 import asyncio
+import logging
 import signal
 import threading
 from collections.abc import Iterator
@@ -8,6 +9,8 @@ from contextlib import contextmanager
 from types import FrameType
 
 from app.errors import Unavailable
+
+logger = logging.getLogger("nelbo")
 
 
 class Drain:
@@ -39,6 +42,7 @@ class Drain:
                 then(number, frame)
                 return
             self.begun = True
+            loop.call_soon_threadsafe(self._tell)
             loop.call_soon_threadsafe(loop.call_later, self._seconds, then, number, None)
 
         signal.signal(signal.SIGTERM, begin)
@@ -46,6 +50,9 @@ class Drain:
             yield
         finally:
             signal.signal(signal.SIGTERM, stop)
+
+    def _tell(self) -> None:
+        logger.info("told to stop: answering for %g seconds more, with readiness off", self._seconds)
 
 
 def draining() -> Unavailable:

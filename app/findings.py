@@ -28,8 +28,8 @@ def suspects(report: Report) -> Iterator[str]:
     yield from aligned(table)
     before, after = report.suspects.threshold, report.suspects.threshold_without
     yield (
-        f"{before.rows - after.rows} of them are among the {before.rows} calibration rows; without these the threshold "
-        f"would be {after.nats:.6g} instead of {before.nats:.6g} nats"
+        f"{before.rows - after.rows} of them are among the {before.rows} calibration rows; the threshold is "
+        f"{before.nats:.6g} nats, and would be {after.nats:.6g} without these"
     )
 
 

@@ -107,7 +107,7 @@ def _provenance(provenance: Provenance) -> Iterator[str]:
     yield f"command      {provenance.command}"
     yield f"seed         {provenance.seed}, threads {provenance.threads}"
     yield f"versions     {_pairs(provenance.versions)}"
-    yield f"config       {_pairs(provenance.config)}"
+    yield f"config       {_pairs({key: told for key, told in provenance.config.items() if told not in (None, [], {})})}"
     for last in {point.stage: point for point in provenance.curve}.values():
         judged = last.validation_nats
         told = f"{last.train_nats:.6g} on rows trained on" if judged is None else f"{judged:.6g} on validation rows"

@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -36,7 +37,7 @@ from app.refusals import STATUS, answer_refused, refusal, refuse
 from app.repository import Repository, open_repository, settled
 from app.scheduler import Scheduler
 from app.service import Service, version, versions
-from app.settings import Settings
+from app.settings import Settings, unknown_variables
 from app.sharing import shared_between_processes
 from app.shelf import Shelf
 from app.shortcut import Shortcut
@@ -86,6 +87,8 @@ def serve(settings: Settings) -> int:
     """Answer until told to stop; the exit code is 3 when it cannot start, for a reason told in one line."""
     logs.begin(settings.log)
     signal.signal(signal.SIGTERM, _end)
+    for warning in unknown_variables(os.environ):
+        logger.warning("%s", warning)
     several = settings.workers > 1
     try:
         if tls := Tls.of(settings):
@@ -191,6 +194,7 @@ async def _lifespan(
         async with metrics.settled_regularly({"loop": of_loop, "threads": of_threads}), shelf.watching():
             service = Service(settings, shelf, metrics, Intake(settings), scheduler, drain, documents.of)
             yield {"service": service, "reception": reception}
+    logger.info("stopped")
 
 
 @contextmanager

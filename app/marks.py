@@ -1,12 +1,22 @@
 """Which decimal mark a table's columns are written with: a point, unless commas prove otherwise."""
 
 from collections.abc import Mapping
+from typing import Literal
 
 from app.cells import Decimal
 from app.errors import TableError
 
 Seen = Mapping[str, str]
 """Where each mark, "." or "," or "either", is met first, as a place and its cell; "either" may separate thousands."""
+
+
+Told = Literal["point", "comma"]
+"""What somebody says that the mark is."""
+
+
+def as_told(decimal: Told | None) -> Seen:
+    """A mark that was told, as if it had been seen; none where nothing was."""
+    return {} if decimal is None else {"," if decimal == "comma" else ".": f"decimal = {decimal}"}
 
 
 def decide(seen: Seen) -> Decimal:
@@ -23,7 +33,7 @@ def decide(seen: Seen) -> Decimal:
     if "," not in seen:
         raise TableError(
             f"{comma} has a decimal comma or a thousands separator, and no other cell tells which; "
-            "expected decimal points, and no thousands separators"
+            "expected decimal points and no thousands separators, or --decimal comma"
         )
     return ","
 

@@ -12,7 +12,8 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from app.body import NDJSON
-from app.errors import BodyTooLarge, MalformedBody, RequestError, Unavailable
+from app.cursor import json_text
+from app.errors import BodyTooLarge, InvalidContent, MalformedBody, RequestError, Unavailable
 from app.lines import Line, whole_lines
 from app.model import Model
 from app.scheduler import patiently
@@ -105,12 +106,23 @@ def _understand(understand: Callable[[bytes], Task[Reply]], line: bytes) -> Task
     """A line as the body of a request, or as one row: an array or an object by sensor name."""
     if _has_rows(line):
         return understand(line)
-    task = understand(b'{"rows":[' + line + b"]}")
+    try:
+        task = understand(b'{"rows":[' + line + b"]}")
+    except (MalformedBody, InvalidContent) as error:
+        json_text(line)  # which raises where the line is no JSON by itself, with the place in it
+        error.detail = _of_row(error.detail)
+        raise
     if len(task.x) != 1:  # the brackets were ours, so this was several rows, but no JSON
         raise MalformedBody(
             "invalid-json", "The line is not JSON: rows follow each other without brackets around them."
         )
     return task
+
+
+def _of_row(detail: str) -> str:
+    """What is said of the first row of a body, said of the row itself."""
+    own = detail.removeprefix("/rows/0")
+    return f"row{own}" if own.startswith(":") else own
 
 
 def _has_rows(line: bytes) -> bool:

@@ -59,10 +59,11 @@ class Ranking:
             InvalidContent: `rate-out-of-range` for a rate below `least_rate` or above 0.5.
         """
         if not self.least_rate <= false_alarm_rate <= MAX_RATE:
-            vouch = f"{len(self.held_out)} held-out rows with the same sensors cannot vouch for a smaller rate"
-            detail = f"expected from {self.least_rate:.6g} to {MAX_RATE}: {vouch}"
+            detail = f"expected from {self.least_rate:.6g} to {MAX_RATE}"
+            if 0 < false_alarm_rate < self.least_rate:
+                detail += f": {len(self.held_out)} held-out rows with the same sensors cannot vouch for a smaller rate"
             place = (Fault("/false_alarm_rate", detail),)
-            raise InvalidContent("rate-out-of-range", f"false_alarm_rate: {detail}.", place)
+            raise InvalidContent("rate-out-of-range", f"/false_alarm_rate: {detail}.", place)
 
     def threshold(self, false_alarm_rate: float) -> float:
         """The score, in nats, from which on the p-value is at most the rate.

@@ -105,7 +105,7 @@ def _default(stock: Stock, settings: Settings) -> Model:
     served = ", ".join(str(model) for model in stock.models.values())
     names = {address.name for address in stock.models}
     if settings.model is None and len(names) > 1:
-        raise SettingsError(f"NELBO_MODEL is needed to say which model answers at the root; there are: {served}")
+        raise SettingsError(f"NELBO_MODEL, or --model, must say which of the models is meant; there are: {served}")
     default = _found(stock, settings.model or names.pop())
     if default is None:
         raise SettingsError(f"NELBO_MODEL: {settings.model!r} cannot be served; there are: {served}")

@@ -15,6 +15,7 @@ from app.columns import Wanted
 from app.errors import TableError
 from app.hold import Hold
 from app.manifest import Manifest
+from app.marks import Told
 from app.model import Model
 from app.parquet_work import open_parquet_source
 from app.pieces import Place
@@ -46,6 +47,8 @@ class Job:
     hold: Hold
     """Which alarms to tell."""
     workers: Workers
+    decimal: Told | None = None
+    """The decimal mark of text whose cells do not prove it."""
 
 
 def score_file(job: Job, out: Path | None, model: Model, opening: Opening) -> None:
@@ -67,7 +70,7 @@ def score_file(job: Job, out: Path | None, model: Model, opening: Opening) -> No
 
 def _open(job: Job, out: Path | None, manifest: Manifest) -> AbstractContextManager[Source]:
     if job.file.suffix.lower() != ".parquet":
-        return open_text_source(job.file, manifest, job.wanted)
+        return open_text_source(job.file, manifest, job.wanted, job.decimal)
     if out is None:
         raise TableError(f"{job.file}: the scores of a Parquet file go to a file; expected -o OUT")
     return open_parquet_source(job.file, manifest, job.wanted)

@@ -1,5 +1,7 @@
 """Everything an operator may set: one frozen object, read from `NELBO_…` environment variables and passed in."""
 
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -68,7 +70,7 @@ class Settings(BaseSettings):
     head_seconds: Annotated[float, Field(gt=0)] = 5.0
     """Time within which a request's head must have arrived, on a new connection from its begin."""
     body_seconds: Annotated[float, Field(gt=0)] = 10.0
-    """Time within which a request's body must have arrived."""
+    """Time within which a request's body must have arrived, or the next part of a stream."""
     write_seconds: Annotated[float, Field(gt=0)] = 30.0
     """Time after which an answer is given up of which the client has taken nothing more."""
     drain_seconds: Annotated[float, Field(ge=0)] = 3.0
@@ -96,6 +98,18 @@ class Settings(BaseSettings):
                 f"NELBO_V2_CONTROL: what is loaded or unloaded is so in one process; expected NELBO_WORKERS to be 1, "
                 f"found {self.workers}"
             )
+
+
+def unknown_variables(environment: Mapping[str, str]) -> Iterator[str]:
+    """What is wrong with variables that look like settings and are none, a sentence each.
+
+    Kubernetes makes some of its own for a service called nelbo.
+    """
+    known = [f"{PREFIX}{name}".upper() for name in Settings.model_fields]
+    for name in sorted(environment.keys() - set(known)):
+        if name.startswith(PREFIX) and not name.startswith((f"{PREFIX}SERVICE_", f"{PREFIX}PORT_")):
+            meant = get_close_matches(name, known, 1)
+            yield f"{name} is no setting, and ignored" + "".join(f"; is {other} meant?" for other in meant)
 
 
 def _sentence(fault: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails is a loose mapping

@@ -45,12 +45,20 @@ class Shortcut(FastAPI):
         return super().build_middleware_stack()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer by the shorter way where there is one, once the application has started."""
+        """Answer by the shorter way where there is one.
+
+        Raises:
+            RuntimeError: the application's lifespan has not begun: nobody started it.
+        """
+        if self.middleware_stack is None and scope["type"] != "lifespan":
+            raise RuntimeError(
+                "The application was not started: expected a server, or `with TestClient(app) as client:`."
+            )
         child = None
-        if scope["type"] == "http" and scope["method"] == "POST" and self.middleware_stack:
+        if scope["type"] == "http" and scope["method"] == "POST":
             child = self._found.get(scope["path"]) or self._find(scope)
         if child is None:
-            await super().__call__(scope, receive, send)
+            await super().__call__(_as_get(scope), receive, send)
         else:
             scope.update(child)
             scope["app"] = self
@@ -66,6 +74,11 @@ class Shortcut(FastAPI):
                     self._found[scope["path"]] = child
                 return child
         return None
+
+
+def _as_get(scope: Scope) -> Scope:
+    """HEAD asks for what GET does (RFC 9110, 9.3.2), which FastAPI's routes do not know; the server keeps the body."""
+    return {**scope, "method": "GET"} if scope["type"] == "http" and scope["method"] == "HEAD" else scope
 
 
 async def _answer(scope: Scope, receive: Receive, send: Send) -> None:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from app.cells import FLOAT32_MAX, complaint, decimal_mark, read_plain, to_numbe
 from app.dialect import WORDS, split
 from app.errors import TableError
 from app.layout import Layout, open_text, read_layout
-from app.marks import Seen, decide
+from app.marks import Seen, Told, as_told, decide
 from app.parquet import ParquetTable, read_parquet
 from app.pieces import Piece, rest
 from app.records import line_of, read_records
@@ -31,16 +31,18 @@ class TextTable:
     """One text per row, without line ends; a quoted cell may hold some."""
     line: int
     """The line that the first record starts on, counted from 1."""
+    told: Seen = field(default_factory=dict)
+    """The decimal mark that somebody told."""
 
     @classmethod
-    def of(cls, piece: Piece, layout: Layout) -> "TextTable":
+    def of(cls, piece: Piece, layout: Layout, decimal: Told | None = None) -> "TextTable":
         """The table in a piece of a file.
 
         Raises:
             TableError: the piece is not UTF-8, or a line is blank or ragged or has a quote that does not end.
         """
         records = read_records(piece, layout.names, layout.delimiter, layout.file)
-        return cls(layout, records, piece.begin.line)
+        return cls(layout, records, piece.begin.line, as_told(decimal))
 
     def __len__(self) -> int:
         return len(self.records)
@@ -118,7 +120,7 @@ class TextTable:
     def _own_marks(self, names: Sequence[str]) -> Seen:
         """The marks seen; where there is no comma at all, points need not be looked for."""
         commas = '"' if self.layout.delimiter == "," else ","
-        return self.marks(names) if any(commas in record for record in self.records) else {}
+        return {**self.marks(names), **self.told} if any(commas in record for record in self.records) else self.told
 
     def _place(self, record: int, name: str) -> str:
         return f"{self.file}, line {line_of(self.records, record, self.line)}, column '{name}'"
@@ -127,8 +129,10 @@ class TextTable:
 Table = TextTable | ParquetTable
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path, decimal: Told | None = None) -> Table:
     """The table in a file, all of it: Parquet where the suffix is .parquet, delimited text otherwise.
+
+    Text may be told its decimal mark, where its cells do not prove it.
 
     Raises:
         TableError: the file cannot be read as a table; the text names the file, the line and what was expected.
@@ -137,7 +141,7 @@ def read_table(path: Path) -> Table:
         return read_parquet(path)
     with open_text(path) as stream:
         layout = read_layout(stream, str(path))
-        table = TextTable.of(rest(stream, layout.begin), layout)
+        table = TextTable.of(rest(stream, layout.begin), layout, decimal)
     if not table.records:
         raise TableError(f"{path}: a header and no row below it; expected rows of numbers")
     return table

@@ -78,6 +78,7 @@ def from_json(heading: Heading, text: bytes) -> Array:
     Raises:
         InvalidContent: as `from_bytes`, or `not-a-number`.
     """
+    whole = heading.dtype.kind in "iu"
     size = math.prod(heading.shape)
     found = text.count(b",") + 1  # flat or nested, with as many values as the shape says; fewer are never built
     if found != size:
@@ -91,7 +92,8 @@ def from_json(heading: Heading, text: bytes) -> Array:
         raise InvalidContent("not-a-number", f"{heading.place}: {detail}.") from None
     if x.size != size:
         raise InvalidContent("dimension-mismatch", f"{heading.place}: expected {size} values, found {x.size}.")
-    _require_whole(heading, x)
+    if whole:
+        _require_whole(heading, x)
     return _within_limits(heading, x.reshape(heading.shape))
 
 
@@ -122,12 +124,9 @@ def _nested_otherwise(heading: Heading) -> InvalidContent:
 
 def _require_whole(heading: Heading, x: Array) -> None:
     """Refuse what an integer datatype cannot hold; a missing sensor has no value to hold."""
-    if heading.dtype.kind in "iu":
-        limits = np.iinfo(heading.dtype)  # type: ignore[type-var]
-        if not (np.isnan(x) | ((x == np.floor(x)) & (x >= limits.min) & (x <= limits.max))).all():
-            raise InvalidContent(
-                "not-a-number", f"{heading.place}: expected integers that {heading.datatype} can hold."
-            )
+    limits = np.iinfo(heading.dtype)  # type: ignore[type-var]
+    if not (np.isnan(x) | ((x == np.floor(x)) & (x >= limits.min) & (x <= limits.max))).all():
+        raise InvalidContent("not-a-number", f"{heading.place}: expected integers that {heading.datatype} can hold.")
 
 
 def _within_limits(heading: Heading, x: Array) -> Array:

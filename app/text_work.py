@@ -18,7 +18,7 @@ from app.errors import TableError
 from app.hold import Alarms
 from app.layout import Layout, open_text, read_layout
 from app.manifest import Manifest
-from app.marks import Seen, decide, proved
+from app.marks import Seen, Told, as_told, decide, proved
 from app.model import Model
 from app.pieces import SIZE, Piece, Place, cut
 from app.tables import TextTable
@@ -95,8 +95,10 @@ class TextSource:
 
 
 @contextmanager
-def open_text_source(file: Path, manifest: Manifest, wanted: Wanted) -> Iterator[TextSource]:
-    """The text file, with all decided that its rows are read by.
+def open_text_source(
+    file: Path, manifest: Manifest, wanted: Wanted, decimal: Told | None = None
+) -> Iterator[TextSource]:
+    """The text file, with all decided that its rows are read by; it may be told its decimal mark.
 
     Raises:
         TableError: it cannot be read, has no row, lacks a sensor or has a name that is to be added.
@@ -108,7 +110,8 @@ def open_text_source(file: Path, manifest: Manifest, wanted: Wanted) -> Iterator
         columns = sensor_columns(layout.file, layout.names, manifest, wanted)
         head = f"{layout.header}{_continued(added_names(manifest, wanted), layout.delimiter)}\n".encode()
         extent = Extent(os.fstat(stream.fileno()).st_size, "B", "line")
-        yield TextSource(stream, layout, columns, _find_marks(stream, layout, columns), wanted, head, extent)
+        seen = as_told(decimal) or _find_marks(stream, layout, columns)
+        yield TextSource(stream, layout, columns, seen, wanted, head, extent)
 
 
 def _pieces(stream: BinaryIO, layout: Layout, begin: Place, size: int = SIZE) -> Iterator[Piece]:

@@ -57,12 +57,16 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="nelbo-train", description="Fit a model to a table of healthy readings.", allow_abbrev=False
     )
+    parser.add_argument("--version", action="version", version=f"nelbo {importlib.metadata.version('nelbo')}")
     parser.add_argument("data", type=Path, metavar="DATA", help="CSV, Parquet, NPY or NPZ")
     parser.add_argument("--name", required=True, help="the model's name")
     parser.add_argument("--out", type=Path, default=Path("models"), help="the model repository (default: models)")
     parser.add_argument("--config", type=Path, help="run.toml; its keys are in the README")
     parser.add_argument(
         "--drop", action="append", default=[], metavar="COLUMN", help="leave a column out; may be repeated"
+    )
+    parser.add_argument(
+        "--decimal", choices=("point", "comma"), help="the decimal mark of text, where its cells do not prove it"
     )
     parser.add_argument(
         "--minutes",
@@ -100,7 +104,7 @@ def _run(told: argparse.Namespace, command: str) -> int:
         raise SettingsError(f"--minutes is {told.minutes:g}; expected 0 or a positive number of minutes")
     config = read_config(told.config)
     config = replace(config, drop=(*config.drop, *told.drop))
-    readings = data.read(told.data, drop=config.drop, columns=config.columns, units=config.units)
+    readings = data.read(told.data, drop=config.drop, columns=config.columns, units=config.units, decimal=told.decimal)
     cores = 1 if len(readings.x) < FEW_ROWS else len(os.sched_getaffinity(0))
     limits = Limits(told.minutes, told.threads or min(4, cores))
     torch.set_num_threads(limits.threads)
@@ -109,10 +113,12 @@ def _run(told: argparse.Namespace, command: str) -> int:
     desk = told.out / ".training" / told.name
     with sole_run(desk):
         clear(told.out, told.name)
-        checkpoint = Checkpoint(desk / "checkpoint.pt", _fingerprint(readings, config, limits))
+        checkpoint = Checkpoint(desk / "checkpoint.pt", _fingerprint(readings, told.decimal, config, limits))
+        if checkpoint.file.exists() and not told.resume:
+            print(f"{checkpoint.file} is of a run that was cut short, and goes; --resume goes on with one")
         with keeping(checkpoint):
             trained = _train(readings, config, limits, checkpoint, told, command)
-            print("exporting, comparing with torch, and reporting", flush=True)
+            print("exporting, comparing with torch, and reporting, which takes a minute or two", flush=True)
             written = export(
                 trained,
                 told.out,
@@ -163,10 +169,10 @@ def _train(
     return Trained(told.name, fitted.vae, sensors, readings.x[parts.calibration], provenance, earlier, interval)
 
 
-def _fingerprint(readings: data.Readings, config: Config, limits: Limits) -> str:
-    """What a checkpoint must agree on to be continued: data, configuration, versions, threads."""
+def _fingerprint(readings: data.Readings, decimal: str | None, config: Config, limits: Limits) -> str:
+    """What a checkpoint must agree on to be continued: data and how they are read, configuration, versions, threads."""
     versions = [importlib.metadata.version(package) for package in PACKAGES]
-    return hashlib.sha256(repr((readings.sha256, config, versions, limits.threads)).encode()).hexdigest()
+    return hashlib.sha256(repr((readings.sha256, decimal, config, versions, limits.threads)).encode()).hexdigest()
 
 
 def _announce(readings: data.Readings, config: Config, sensors: tuple[Sensor, ...], parts: data.Split) -> None:

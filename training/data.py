@@ -14,6 +14,7 @@ from app.array import Array, Index
 from app.bundle import sha256
 from app.errors import TableError
 from app.manifest import Sensor
+from app.marks import Told
 from app.tables import read_table, split_unit
 from training.arrays import read_array
 from training.clock import interval
@@ -66,6 +67,7 @@ def read(
     drop: Sequence[str] = (),
     columns: Sequence[str] = (),
     units: Mapping[str, str] | None = None,
+    decimal: Told | None = None,
 ) -> Readings:
     """The readings in a CSV, Parquet, NPY or NPZ file.
 
@@ -76,13 +78,14 @@ def read(
         drop: names of columns to leave out, without their ` [unit]`.
         columns: names of the columns to take, in this order; none named means all of them.
         units: a unit for each of some names; they win over those in the header.
+        decimal: the decimal mark of text, where its cells do not prove it.
 
     Raises:
         TableError: the file cannot be read as a table of numbers; a name is unknown; a column has no value; there are
             fewer rows than `MIN_ROWS` or than columns.
     """
     _require_plain(path)
-    table = read_array(path) if path.suffix.lower() in {".npy", ".npz"} else read_table(path)
+    table = read_array(path) if path.suffix.lower() in {".npy", ".npz"} else read_table(path, decimal)
     headers = [split_unit(header) for header in table.names]
     names = [name for name, _ in headers]
     _check_known(path, names, [*drop, *columns, *(units or {})])
@@ -197,7 +200,7 @@ def _check_content(path: Path, x: Array, names: Sequence[str]) -> None:
     if len(x) < max(MIN_ROWS, len(names)):
         raise TableError(
             f"{path}: {len(x)} rows with values in {len(names)} columns; "
-            f"expected at least {max(MIN_ROWS, len(names))} rows, as many as columns and no fewer than {MIN_ROWS}"
+            f"expected at least {max(MIN_ROWS, len(names))} rows: {MIN_ROWS}, or as many as columns where that is more"
         )
     for d in np.flatnonzero(np.isnan(x).all(axis=0))[:1].tolist():
         raise TableError(f"{path}, column '{names[d]}': no value in any row; leave it out with --drop '{names[d]}'")

@@ -65,8 +65,8 @@ def _turbine(repeat: Repeat) -> float:
 
 
 def _of_graph(name: str) -> Callable[[Repeat], float]:
-    """Rows a second in requests of 256, in units of the graph's alone."""
-    return lambda repeat: BULK.rows * _rate(repeat, name, BULK) * repeat.graph["reference", BULK.rows]
+    """Rows a second in requests of 256, in units of the graph's alone right before and after."""
+    return lambda repeat: BULK.rows * _rate(repeat, name, BULK) * repeat.lines[name].graph[BULK]
 
 
 GOALS = (

@@ -17,6 +17,7 @@ from benchmarks.serving.subject import Subject
 SHARES = (0.5, 0.8)
 """Of its capacity, that a server is asked for in an open loop."""
 WARM_SECONDS = 1
+MANY = max(ROW_COUNTS)
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class Line:
 
     closed: dict[Cell, Closed] = field(default_factory=dict)
     open: dict[float, Open] = field(default_factory=dict)
+    graph: dict[Cell, float] = field(default_factory=dict)
+    """What the graph alone took a row right before and right after a cell of many rows, in seconds."""
 
     @property
     def capacity(self) -> float:
@@ -93,11 +96,24 @@ def _measure(plan: Plan, server: Server, question: Question, number: int, line: 
         # a closed loop leaves requests behind when it ends: what is asked now waits for them
         subject.check(server, question, cell.rows)
         post = subject.post(question, cell.rows)
-        line.closed[cell] = closed_loop(server.port, post, cell.connections, plan.seconds)
+        if cell.rows == MANY:
+            before = _graph_alone(plan, subject)
+            line.closed[cell] = closed_loop(server.port, post, cell.connections, plan.seconds)
+            subject.check(server, question, cell.rows)
+            line.graph[cell] = (before + _graph_alone(plan, subject)) / 2
+        else:
+            line.closed[cell] = closed_loop(server.port, post, cell.connections, plan.seconds)
     for share in SHARES if question.open_loop else ():
         subject.check(server, question, 1)
         rate = share * line.capacity
         line.open[share] = open_loop(server.port, subject.post(question, 1), rate, plan.seconds, number)
+
+
+def _graph_alone(plan: Plan, subject: Subject) -> float:
+    """A row's seconds in runs of many: a machine that others share is not from minute to minute the same."""
+    opened = subject.bundle
+    graph = score_graph(opened.path / bundle.SCORE, len(opened.manifest.sensors))
+    return seconds_a_row(graph, subject.rows[MANY], plan.server_core, plan.seconds / 2)
 
 
 def _first_answer(server: Server, subject: Subject, question: Question, patience: float = 60) -> None:

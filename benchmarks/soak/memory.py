@@ -1,22 +1,28 @@
-"""Mixed traffic for ten minutes: memory, descriptors and threads stay as they are, and a leak would be seen."""
+"""Mixed traffic and swaps for ten minutes: memory, descriptors and threads stay, and a leak would be seen."""
 
 import asyncio
 import contextlib
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from benchmarks.serving.bundle import rows
+from app import bundle
+from benchmarks.serving.bundle import NAME, rows
 from benchmarks.serving.wire import ROWS, V2, V2_BINARY, Post
 from benchmarks.soak.client import Client
 from benchmarks.soak.finding import Finding
 from benchmarks.soak.place import Place, Served
 
-SECONDS, WARM_SECONDS, LEAKY_SECONDS = 600, 120, 120
+SECONDS, WARM_SECONDS, LEAKY_SECONDS = 600, 300, 120
+SWAP_SECONDS = 5
 LOAD = 0.7
 """Of the capacity for this mixture."""
+LOOK_SECONDS = 3
+"""Within which the server sees what is in its folder."""
 WINDOW = 600
 """Seconds that a slope is told for."""
 MOST_SLOPE = 2**20
@@ -36,11 +42,12 @@ class Sample:
 
 def memory(place: Place) -> Iterator[Finding]:
     """The real service, and one that leaks."""
-    with place.serve() as served:
-        samples, statuses = asyncio.run(_soak(served, SECONDS))
+    root = _root(place)
+    with place.serve(NELBO_MODELS=str(root)) as served:
+        samples, statuses = asyncio.run(_soak(served, SECONDS, root / NAME))
     slope = _slope(samples, WARM_SECONDS)
     yield Finding(
-        f"{SECONDS} s of mixed traffic at {LOAD:g} of capacity: memory",
+        f"{SECONDS} s of mixed traffic and swaps at {LOAD:g} of capacity: memory, the last {SECONDS - WARM_SECONDS} s",
         f"{slope / 2**20:+.2f} MiB in 10 min, {samples[-1].resident / 2**20:.0f} MiB",
         "< 1 MiB in 10 min",
         slope < MOST_SLOPE,
@@ -51,19 +58,43 @@ def memory(place: Place) -> Iterator[Finding]:
     yield Finding("the same: descriptors and threads when all have left", found, "as before", kept)
     strange = sorted(set(statuses) - {200, 400, 415, 422})
     yield Finding("the same: answers", f"{len(statuses)}, strange ones: {strange or 'none'}", "none", not strange)
-    with place.serve(module="benchmarks.soak.leaky") as served:
-        samples, _ = asyncio.run(_soak(served, LEAKY_SECONDS))
+    with place.serve(module="benchmarks.soak.leaky", NELBO_MODELS=str(root)) as served:
+        samples, _ = asyncio.run(_soak(served, LEAKY_SECONDS, root / NAME))
     slope = _slope(samples, LEAKY_SECONDS / 4)
     yield Finding("a service that leaks: memory", f"{slope / 2**20:+.1f} MiB in 10 min", "≥ 1 MiB", slope >= MOST_SLOPE)
 
 
-async def _soak(served: Served, seconds: float) -> tuple[list[Sample], list[int]]:
+def _root(place: Place) -> Path:
+    """A repository of reference/1 and, in a folder that nobody looks at, the same as version 2."""
+    root = place.folder / "soaked"
+    first = bundle.read(place.models / NAME / "1")
+    shutil.copytree(first.path, root / NAME / "1")
+    shutil.copytree(first.path, root / NAME / ".2")
+    bundle.seal(root / NAME / ".2", first.manifest.model_copy(update={"version": 2}))
+    return root
+
+
+async def _swap_for_ever(versions: Path) -> None:
+    """Publish version 2 and take it back, again and again; in the end it is not there."""
+    here, there = versions / ".2", versions / "2"
+    try:
+        while True:
+            await asyncio.sleep(SWAP_SECONDS)
+            here.rename(there)
+            here, there = there, here
+    finally:
+        if (versions / "2").exists():
+            (versions / "2").rename(versions / ".2")
+
+
+async def _soak(served: Served, seconds: float, versions: Path) -> tuple[list[Sample], list[int]]:
     """Load the server for so long, taking samples; the first and the last while nobody is connected."""
     client, requests, statuses = Client(served.port), _mixture(), list[int]()
     rate = LOAD * await _capacity(client, requests)
     await _apart(client)
     samples = [_sample(served, -1)]
     generator, started = np.random.default_rng(0), time.monotonic()
+    swaps = asyncio.create_task(_swap_for_ever(versions))
     tasks: set[asyncio.Task[None]] = set()
     while (now := time.monotonic() - started) < seconds:
         if now > len(samples):
@@ -74,8 +105,12 @@ async def _soak(served: Served, seconds: float) -> tuple[list[Sample], list[int]
         tasks.add(task)
         task.add_done_callback(tasks.discard)
         await asyncio.sleep(generator.exponential(1 / rate))
+    swaps.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await swaps
     await asyncio.gather(*tasks)
     await _apart(client)
+    await asyncio.sleep(LOOK_SECONDS)
     return [*samples, _sample(served, seconds)], statuses
 
 

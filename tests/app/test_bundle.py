@@ -115,6 +115,6 @@ def test_inspect_shows_the_report(folder: Path, capfd: pytest.CaptureFixture[str
     assert "LOOK  rows     look at line 42" in shown
     assert "valve, constant: always 3; left out" in shown
     assert "41   42    calibration  33      40     flow" in shown
-    assert "would be 11.25 instead of 12.5 nats" in shown
+    assert "the threshold is 12.5 nats, and would be 11.25 without these" in shown
     assert "nats each     1.25 0" in shown
     assert "flow  0.005        25.0%  50.0%     90.0%     98.5%     500" in shown

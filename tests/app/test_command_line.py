@@ -188,6 +188,7 @@ def test_a_hold_that_makes_no_sense_is_refused(models: Path, readings: Path, cap
     ("header", "message"),
     [
         (HEADER.replace("flow", "flux"), "expected one column 'flow', a sensor of the model; found time, temperature"),
+        (HEADER.replace("flow", "flux").replace("valve", "vent"), "note; 1 more sensors have none"),
         (HEADER.replace("time", "temperature [K]"), "found 'temperature [K]' and 'temperature [°C]'"),
         (HEADER.replace("°C", "K"), "column 'temperature [K]': expected the sensor 'temperature' in °C"),
         (HEADER.replace("note", "alarm"), "there is a column 'alarm' already; expected none of score, p_value, alarm"),
@@ -201,6 +202,20 @@ def test_tables_that_do_not_fit_the_model(
     readings.write_text("\n".join([header, *ROWS, ""]), encoding="utf-8")
 
     assert message in refusal(capfd, "score", readings, "--models", models)
+
+
+def test_a_decimal_mark_that_no_cell_proves_is_told(
+    models: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """1,013 may be either; a mark that was told is refused where a cell has the other one."""
+    file = tmp_path / "plant.csv"
+    file.write_text("temperature;pressure;flow;valve\n20;1,013;5;3\n", encoding="utf-8")
+
+    assert "or --decimal comma" in refusal(capfd, "score", file, "--models", models)
+    assert run("score", file, "--models", models, "--decimal", "comma") == 0
+    assert capfd.readouterr().out.splitlines()[1].startswith("20;1,013;5;3;")
+    file.write_text("temperature;pressure;flow;valve\n20;1.013;5;3\n", encoding="utf-8")
+    assert "decimal = comma has a comma, but" in refusal(capfd, "score", file, "--models", models, "--decimal", "comma")
 
 
 def test_a_failure_leaves_the_old_file(

@@ -48,7 +48,10 @@ def test_no_request_is_lost_from_sigterm_to_the_end(models: Path, tmp_path: Path
     assert process.wait(30) == 0
     assert {status for each in seen for status, _ in each} == {200}
     assert [each[-1][1] for each in seen] == ["close"] * CLIENTS
-    assert "Traceback" not in (tmp_path / "log").read_text()
+    told = (tmp_path / "log").read_text()
+    assert "told to stop: answering for 2 seconds more, with readiness off" in told
+    assert told.splitlines()[-1].endswith("stopped")
+    assert "Traceback" not in told
 
 
 def test_readiness_is_off_while_the_service_drains(models: Path, tmp_path: Path) -> None:

@@ -80,6 +80,29 @@ def test_a_bad_line_is_told_in_its_place_and_the_stream_goes_on(client: TestClie
     assert last == {"rows": 2, "errors": 4}
 
 
+@pytest.mark.parametrize(
+    ("line", "detail"),
+    [
+        (
+            "[NaN]",
+            "Expected JSON: invalid character (byte 1): NaN and Infinity are no JSON, and null is a missing sensor.",
+        ),
+        ('{"level": -Infinity}', "Expected JSON: invalid character (byte 11): NaN and Infinity are no JSON"),
+        ("nonsense", "Expected JSON: invalid character (byte 1)."),
+        ('{"flow": 1}}', "Expected JSON: trailing characters (byte 12)."),
+        ("[1, 2], [3, 4]", "Expected JSON: trailing characters (byte 7)."),
+        ('{"Flow [l/s]": 1}', "/Flow [l~1s]: the model has no such sensor; it has flow."),
+        ("[1, 2]", "row: expected 4 values, found 2."),
+        ('[1, 2, 3, "x"]', "/3: expected a number"),
+    ],
+)
+def test_what_is_told_of_a_row_is_told_of_its_line(client: TestClient, line: str, detail: str) -> None:
+    """Places and pointers are those in the line, though it is read as a part of a body."""
+    told, _ = ask(client, "/score", line)
+
+    assert told["detail"].startswith(detail)
+
+
 def test_limits_hold_for_each_line(narrow: TestClient) -> None:
     """A stream may be longer than a body, and have more rows than a request."""
     three, four, long = (json.dumps({"rows": [USUAL] * rows}) for rows in (3, 4, 12))

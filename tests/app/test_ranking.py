@@ -86,14 +86,15 @@ def test_the_threshold_of_a_p_value_is_not_above_its_score(ranking: Ranking) -> 
 
 @pytest.mark.parametrize("rate", [0.0, -1.0, 1 / 60_001, 0.500001, math.nan, math.inf])
 def test_a_rate_that_nobody_can_vouch_for_is_refused(rate: float) -> None:
-    """6000 rows with a tail go down to 1/60000; the refusal tells the limits."""
+    """6000 rows with a tail go down to 1/60000; the refusal tells the limits, and why of a rate that is too low."""
     held_out = np.sort(draw("gamma", 6000, seed=1))
     ranking = Ranking(held_out, fit_tail(held_out))
 
-    with pytest.raises(InvalidContent, match=r"expected from 1.66667e-05 to 0.5: 6000 held-out rows") as refused:
+    with pytest.raises(InvalidContent, match=r"expected from 1.66667e-05 to 0.5") as refused:
         ranking.threshold(rate)
 
     assert refused.value.code == "rate-out-of-range"
+    assert ("6000 held-out rows" in refused.value.detail) == (rate == 1 / 60_001)
 
 
 @pytest.mark.parametrize("shape", [-0.4, 0.0, 0.3])

@@ -75,7 +75,7 @@ def test_two_models_need_a_choice(models: Path, tmp_path: Path) -> None:
     put(models, tmp_path, "plant", 1)
     put(models, tmp_path, "pump", 4)
 
-    with pytest.raises(SettingsError, match=r"NELBO_MODEL is needed .*: plant@1, pump@4$"):
+    with pytest.raises(SettingsError, match=r"NELBO_MODEL, or --model, must say .*: plant@1, pump@4$"):
         opened(tmp_path)
 
 

@@ -423,6 +423,14 @@ def test_an_unknown_address_is_a_problem_too(client: TestClient, path: str) -> N
     problem(client.get(path), 404, "not-found")
 
 
+@pytest.mark.parametrize("path", ["/", "/models", "/models/plant", "/health/ready", "/metrics", "/v2", "/docs"])
+def test_head_is_what_get_is_without_a_body(client: TestClient, path: str) -> None:
+    """RFC 9110, 9.3.2: as who watches whether the service is up may ask."""
+    asked, told = client.get(path), client.head(path)
+
+    assert (told.status_code, told.content, told.headers["content-type"]) == (200, b"", asked.headers["content-type"])
+
+
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from app.errors import SettingsError
-from app.settings import Settings
+from app.settings import Settings, unknown_variables
 
 
 @pytest.fixture(autouse=True)
@@ -53,6 +53,19 @@ def test_a_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch, name: str, v
 
     with pytest.raises(SettingsError, match=rf"^{name}: .*{value}"):
         Settings()
+
+
+def test_a_misspelt_variable_is_told() -> None:
+    """With what it may have meant; what Kubernetes sets for a service called nelbo is not ours to judge."""
+    found = {
+        "NELBO_KEY_FILE": "keys",
+        "NELBO_PORT": "1",
+        "NELBO_PORT_8000_TCP": "",
+        "NELBO_SERVICE_HOST": "",
+        "HOME": "/",
+    }
+
+    assert list(unknown_variables(found)) == ["NELBO_KEY_FILE is no setting, and ignored; is NELBO_KEYS_FILE meant?"]
 
 
 def test_an_unknown_name_is_refused() -> None:

@@ -1,11 +1,18 @@
 """The shorter way to the verbs, and those who put layers of their own around the application."""
 
+import pytest
 from fastapi.testclient import TestClient
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.main import create_app
 from app.settings import Settings
 from tests.app.test_routes import USUAL
+
+
+def test_who_does_not_start_the_application_is_told_how(settings: Settings) -> None:
+    """A TestClient without `with` starts nothing."""
+    with pytest.raises(RuntimeError, match="expected a server, or `with TestClient"):
+        TestClient(create_app(settings)).get("/health/live")
 
 
 def test_instrumentation_sees_every_request(settings: Settings) -> None:

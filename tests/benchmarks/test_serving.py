@@ -35,16 +35,17 @@ PLACES = {"models": "", "graph": ""}
 LISTENS = "import http.server, sys; http.server.HTTPServer(('127.0.0.1', int(sys.argv[1])), None).serve_forever()"
 
 
-def line(rate: float, p50: float, load: float = 0.5, failed: int = 0) -> Line:
-    """The same in every cell; p99 is ten times p50."""
+def line(rate: float, p50: float, load: float = 0.5, failed: int = 0, pace: float = 1.0) -> Line:
+    """The same in every cell; p99 is ten times p50, and the graph does 76,800 rows a second of 256 beside it."""
     closed = {cell: Closed(rate, p50, 10 * p50, failed, load) for cell in CELLS}
-    return Line(closed, {share: Open(share * rate, p50, 10 * p50, 0, 0.3) for share in SHARES})
+    graph = {cell: 1 / (76_800 * pace) for cell in CELLS if cell.rows == 256}
+    return Line(closed, {share: Open(share * rate, p50, 10 * p50, 0, 0.3) for share in SHARES}, graph)
 
 
 def measured(pace: float) -> Repeat:
     """One repeat, on a machine of so many times the usual pace."""
     rates = {BARE: 20_000, NELBO: 8_000, NELBO_BINARY: 285, TURBINE: 9_000, "slow": 1_000, "best": 4_000}
-    found = {name: line(rate * pace, 1 / (rate * pace)) for name, rate in rates.items()}
+    found = {name: line(rate * pace, 1 / (rate * pace), pace=pace) for name, rate in rates.items()}
     costs = {("reference", 1): 60e-6, ("reference", 256): 1e6 / 76_800 * 1e-6, ("gas-turbine", 16): 60e-6}
     graph = {
         key: costs.get(key, 20e-6) / pace for key in [(m, n) for m in ("reference", "gas-turbine") for n in ROW_COUNTS]
@@ -106,8 +107,8 @@ def test_a_goal_without_its_servers_is_not_measured() -> None:
     """A run with some of the peers only tells what it can."""
     told = goals([Repeat({BARE: line(20_000, 5e-5), NELBO: line(8_000, 1e-4)}, {}, {})])
 
-    assert told[0].endswith("met")
-    assert all("not measured" in text for text in told[1:])
+    measured = ["not measured" not in text for text in told]
+    assert measured == [True, False, False, False, True, False]
 
 
 def test_two_workers_are_told_as_their_ratio_where_there_are_cores_for_it() -> None:

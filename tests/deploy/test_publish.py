@@ -49,6 +49,31 @@ def refused(told: subprocess.CompletedProcess[str], repository: Path) -> str:
     return told.stderr
 
 
+def test_what_verifies_is_found_or_said_to_be_missing(made: Path, repository: Path, tmp_path: Path) -> None:
+    """On PATH, in the checkout's own .venv or as NELBO names it; a bundle is not blamed for what is not installed."""
+    assert "there is no command verifier to verify with; NELBO can name it" in refused(
+        publish(made, repository, NELBO="verifier"), repository
+    )
+    beside = tmp_path / "checkout" / "deploy" / "publish"
+    beside.parent.mkdir(parents=True)
+    shutil.copy(ROOT / "deploy" / "publish", beside)
+    nelbo = tmp_path / "checkout" / ".venv" / "bin" / "nelbo"
+    nelbo.parent.mkdir(parents=True)
+    nelbo.write_text(f'#!/bin/sh\nexec {sys.executable} -m app "$@"\n')
+    nelbo.chmod(0o755)
+
+    told = subprocess.run(
+        [beside, made, repository],
+        cwd=ROOT,
+        env={"PATH": "/usr/bin:/bin", "NELBO_DEVICE": "cpu"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (told.returncode, told.stdout) == (0, "published plant/3\n"), told.stderr
+
+
 def test_a_bundle_is_put_into_place(made: Path, repository: Path) -> None:
     """Whole, for everybody to read, and once."""
     (made / bundle.MANIFEST).chmod(0o600)

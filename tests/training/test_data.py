@@ -35,6 +35,19 @@ def test_a_csv_becomes_readings(tmp_path: Path) -> None:
     assert readings.notes == ("delimiter comma, decimal point",)
 
 
+def test_a_decimal_mark_that_no_cell_proves_may_be_told(tmp_path: Path) -> None:
+    """Three digits behind each comma: thousands or thousandths."""
+    file = tmp_path / "plant.csv"
+    file.write_text("\n".join(["a;b", *(f"{number},250;{number}" for number in range(1, 61)), ""]))
+
+    with pytest.raises(TableError, match="has a decimal comma or a thousands separator"):
+        read(file)
+    readings = read(file, decimal="comma")
+
+    np.testing.assert_array_equal(readings.x[:, 0], np.arange(1, 61) + 0.25)
+    assert readings.notes[0] == "delimiter semicolon, decimal comma"
+
+
 def test_columns_are_chosen_and_dropped_by_name(tmp_path: Path) -> None:
     """`columns` sets which and in which order, `drop` takes away; neither name carries its unit."""
     x = RNG.normal(size=(60, 3))

@@ -20,7 +20,7 @@ from training.__main__ import main
 from training.data import read
 
 X = np.random.default_rng(0).standard_normal((60, 2)).round(4)
-COUNT = "expected at least 50 rows, as many as columns and no fewer than 50"
+COUNT = "expected at least 50 rows: 50, or as many as columns where that is more"
 NUMBER = "expected a number with a decimal point, or an empty cell where a value is missing"
 DROP_A = "; leave the column out with --drop 'a'"
 
@@ -180,7 +180,7 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
     "one row": ("a,b\n1,2\n", f"1 rows with values in 2 columns; {COUNT}"),
     "fewer rows than columns": (
         "\n".join([",".join(f"c{d}" for d in range(61)), *[",".join(map(str, range(61)))] * 60]),
-        "60 rows with values in 61 columns; expected at least 61 rows, as many as columns and no fewer than 50",
+        "60 rows with values in 61 columns; expected at least 61 rows: 50, or as many as columns where that is more",
     ),
     "a column without a value": (
         "\n".join(["a,b", *(f",{row}" for row in range(60)), ""]),

@@ -222,6 +222,19 @@ def test_a_place_that_cannot_be_written(
     assert capsys.readouterr().err == expected
 
 
+def test_a_run_that_is_begun_anew_says_what_goes(desk: Desk, tmp_path: Path) -> None:
+    """Who forgot --resume can still stop it."""
+    folder = Path(shutil.copytree(desk.folder, tmp_path / "desk"))
+    command = [sys.executable, "-u", "-m", "training", *ARGUMENTS]
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as run:
+        assert run.stdout is not None
+        told = [run.stdout.readline(), run.stdout.readline()]
+        run.kill()
+
+    file = desk.checkpoint.relative_to(desk.folder)
+    assert told[1] == f"{file} is of a run that was cut short, and goes; --resume goes on with one\n"
+
+
 def test_numbers_that_are_lost_are_not_kept(
     desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
