@@ -18,7 +18,8 @@ class Backlog:
     def __init__(self, most_seconds: float, threads: int = 1) -> None:
         """Of so many threads, of which each may have work for `most_seconds`."""
         self._most_seconds = most_seconds
-        self._threads = threads
+        self.threads = threads
+        """That may be at work at once."""
         self.pieces = 0
         """Of work, that are not done."""
         self.seconds = 0.0
@@ -30,13 +31,13 @@ class Backlog:
         Raises:
             Unavailable: `overloaded`.
         """
-        if self.seconds > self._most_seconds * self._threads and self.pieces >= 2 * self._threads:
+        if self.seconds > self._most_seconds * self.threads and self.pieces >= 2 * self.threads:
             raise overloaded()
 
     @property
     def patience(self) -> float:
         """For how many seconds work may wait, as things are, before it is given up."""
-        return LATE * max(self._most_seconds, self.seconds / self._threads)
+        return LATE * max(self._most_seconds, self.seconds / self.threads)
 
     def add(self, seconds: float) -> None:
         """Work that is thought to take so long."""

@@ -14,29 +14,15 @@ What holds, and what the tests ask of it:
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from time import perf_counter
-from typing import Generic, NamedTuple, Protocol, Self, TypeVar
-
-import numpy as np
+from typing import Generic, NamedTuple
 
 from app.array import Array
 from app.backlog import Backlog, overloaded
 from app.metrics import Metrics
-from app.pool import Pace
 from app.session import Unit
-
-
-class Said(Protocol):
-    """What a graph says of rows: a named tuple of arrays whose first axis is the rows."""
-
-    def __iter__(self) -> Iterator[Array]: ...
-
-    @classmethod
-    def _make(cls, columns: Iterable[Array], /) -> Self: ...
-
-
-Answer = TypeVar("Answer", bound=Said)
+from app.together import Answer, asked_together
 
 TURN_SECONDS = 0.004
 """How long the questions of one turn may hold up the event loop."""
@@ -70,8 +56,6 @@ class Lane(Generic[Answer]):
         self._backlog = backlog
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[_Question[Answer]] = deque()
-        self.pace = Pace(unit.seconds / unit.rows)
-        """Of what is too much for the loop, by rows."""
         self._seconds_a_unit = unit.seconds
         self._asked = 0
         """Questions since the last turn."""
@@ -149,29 +133,8 @@ class Lane(Generic[Answer]):
         return self._units(rows) * self._seconds_a_unit
 
     def _settle(self, together: list[_Question[Answer]]) -> None:
-        try:
-            answers = _parted(self.now(_stacked(together)), together)
-        except Exception as error:
-            if len(together) == 1:
-                together[0].answer.set_exception(error)
-                return
-            for question in together:
-                self._settle([question])
-            return
-        for question, answer in zip(together, answers, strict=True):
-            question.answer.set_result(answer)
-
-
-def _stacked(questions: list[_Question[Answer]]) -> Array:
-    return questions[0].x if len(questions) == 1 else np.concatenate([question.x for question in questions])
-
-
-def _parted(whole: Answer, questions: list[_Question[Answer]]) -> list[Answer]:
-    if len(questions) == 1:
-        return [whole]
-    parts, start = [], 0
-    for question in questions:
-        stop = start + len(question.x)
-        parts.append(whole._make([column[start:stop] for column in whole]))
-        start = stop
-    return parts
+        for question, answer in zip(together, asked_together(self.now, [each.x for each in together]), strict=True):
+            if isinstance(answer, Exception):
+                question.answer.set_exception(answer)
+            else:
+                question.answer.set_result(answer)

@@ -5,9 +5,9 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from time import monotonic
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from app.backlog import Backlog, overloaded
 
@@ -53,8 +53,19 @@ class Pool:
     """Threads, and what waits for them."""
 
     def __init__(self, executor: Executor, backlog: Backlog) -> None:
+        """The threads, and on the event loop that is running what waits for them."""
         self._executor = executor
         self._backlog = backlog
+
+    @property
+    def threads(self) -> int:
+        """How many there are."""
+        return self._backlog.threads
+
+    @property
+    def patience(self) -> float:
+        """For how many seconds work may wait, as things are, before it is given up."""
+        return self._backlog.patience
 
     def require_room(self) -> None:
         """Refuse what would be too much.
@@ -70,8 +81,8 @@ class Pool:
         Raises:
             Unavailable: `overloaded`, at once where too much waits, or where it has waited far longer than it was to.
         """
-        self._backlog.require_room()
-        late = monotonic() + self._backlog.patience
+        self.require_room()
+        late = monotonic() + self.patience
 
         def begun() -> Result:
             started = monotonic()
@@ -81,9 +92,19 @@ class Pool:
             pace.learn(units, monotonic() - started)
             return result
 
-        loop, seconds = asyncio.get_running_loop(), pace.of(units)
-        self._backlog.add(seconds)
         future = self._executor.submit(begun)
-        # Not when this is cancelled: what has begun then is work that others wait for until it is done.
-        future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._backlog.remove, seconds))
+        self.count(future, pace.of(units))
         return await asyncio.wrap_future(future)
+
+    def submit(self, work: Callable[[], None]) -> None:
+        """Do this on a thread, for questions that are counted by themselves; it raises nothing."""
+        self._executor.submit(work)
+
+    def count(self, result: "Future[Any]", seconds: float) -> None:
+        """Count work that is thought to take so long until its result is there.
+
+        Not until who waits for it is cancelled: what has begun then is work that others wait for until it is done.
+        """
+        loop = asyncio.get_running_loop()
+        self._backlog.add(seconds)
+        result.add_done_callback(lambda _: loop.call_soon_threadsafe(self._backlog.remove, seconds))

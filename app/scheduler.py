@@ -1,10 +1,12 @@
-"""Where a request is computed: small work on the event loop, together with that of others; the rest in threads."""
+"""Where a request is computed: small work on the event loop, the rest in threads, and both together with others'."""
 
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from time import perf_counter
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from app.backlog import Backlog
+from app.gathering import Gathering
 from app.lane import TURN_SECONDS, Lane
 from app.metrics import Metrics
 from app.pool import Pace, Pool
@@ -32,7 +34,7 @@ async def patiently(work: Coroutine[Any, Any, Result]) -> Result:
 
 
 class Scheduler:
-    """The lanes to the graphs that were asked, and the threads for everything that is not small."""
+    """The ways to the graphs that were asked, and the threads for everything that is not small."""
 
     def __init__(self, pool: Pool, cpus: int, backlog: Backlog, metrics: Metrics) -> None:
         """Compute in `pool` beside the event loop, whose is the backlog; of one CPU each would only take its turn."""
@@ -40,7 +42,7 @@ class Scheduler:
         self._backlog = backlog
         self._metrics = metrics
         self._question_seconds = QUESTION_SECONDS if cpus > 1 else TURN_SECONDS
-        self._lanes: dict[Graph, Lane[Any]] = {}
+        self._ways: dict[Graph, _Way] = {}
         self._a_byte = Pace(FIRST_SECONDS_A_BYTE)
         self._a_row = Pace(UNITS["cpu"].seconds)
 
@@ -75,11 +77,10 @@ class Scheduler:
         if not task.light:
             rest = self._once_begun(lambda: self._compute(task))
             return await wait(self._pool.run(rest, len(task.x), self._a_row))
-        lane = self._lane(task)
-        if lane.takes(len(task.x)):
-            return self._finish(task, await lane.ask(task.x))
-        rest = self._once_begun(lambda: self._finish(task, lane.now(task.x)))
-        return await wait(self._pool.run(rest, len(task.x), lane.pace))
+        way = self._way(task)
+        if way.lane.takes(len(task.x)):
+            return self._finish(task, await way.lane.ask(task.x))
+        return await wait(way.gathering.ask(task.x, partial(self._finish, task)))
 
     def _once_begun(self, work: Callable[[], Result]) -> Callable[[], Result]:
         """The same work, which tells how long it has waited for a thread."""
@@ -110,15 +111,22 @@ class Scheduler:
         return result
 
     def forget(self) -> None:
-        """Let go of the graphs that were asked; those that are asked again have new lanes, and what waits is answered.
+        """Let go of the graphs that were asked; those that are asked again have new ways, and what waits is answered.
 
-        It is for when other models are served: a lane keeps its model in memory.
+        It is for when other models are served: a way keeps its model in memory.
         """
-        self._lanes.clear()
+        self._ways.clear()
 
-    def _lane(self, task: Task[Any]) -> Lane[Any]:
-        lane = self._lanes.get(task.graph)
-        if lane is None:
-            lane = Lane(task.graph, task.unit, self._question_seconds, self._backlog, self._metrics)
-            self._lanes[task.graph] = lane
-        return lane
+    def _way(self, task: Task[Any]) -> "_Way":
+        way = self._ways.get(task.graph)
+        if way is None:
+            lane = Lane[Any](task.graph, task.unit, self._question_seconds, self._backlog, self._metrics)
+            way = self._ways[task.graph] = _Way(lane, Gathering(lane.now, self._pool, task.unit, self._metrics))
+        return way
+
+
+class _Way(NamedTuple):
+    """To a graph, on the event loop and by a thread."""
+
+    lane: Lane[Any]
+    gathering: Gathering[Any]

@@ -1,0 +1,177 @@
+"""What waits for a thread goes through the graph together, and each has its own answer."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.array import Array
+from app.backlog import Backlog
+from app.engine import Engine, Scores
+from app.errors import Unavailable
+from app.gathering import Gathering
+from app.metrics import Metrics
+from app.pool import Pool
+from app.session import Unit
+from tests.conftest import plant_rows
+
+UNIT = Unit(rows=1, seconds=1e-4, most_rows=128)
+
+
+class Said(NamedTuple):
+    """What the graphs here say of rows."""
+
+    twice: Array
+
+
+class Graph:
+    """Twice each row, when it may; it refuses rows that hold 13, and remembers how many rows each run had."""
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+        self.begun = threading.Semaphore(0)
+        self.may = threading.Event()
+
+    def __call__(self, x: Array) -> Said:
+        self.batches.append(len(x))
+        self.begun.release()
+        assert self.may.wait(20)
+        if (x == 13).any():
+            raise ArithmeticError("13")
+        return Said(2 * x)
+
+
+def run(
+    question: Callable[[Gathering[Said]], Awaitable[None]], graph: Graph, threads: int = 1, most: float = 60
+) -> None:
+    async def main() -> None:
+        with ThreadPoolExecutor(threads) as executor:
+            await question(Gathering(graph, Pool(executor, Backlog(most, threads)), UNIT, Metrics()))
+
+    asyncio.run(main())
+
+
+async def begin(gathering: Gathering[Said], value: float, rows: int) -> asyncio.Task[Array]:
+    """A question that waits when this returns."""
+    task = asyncio.create_task(gathering.ask(np.full((rows, 2), value), lambda said: said.twice))
+    await asyncio.sleep(0)
+    return task
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    asked=st.lists(st.tuples(st.sampled_from([1, 2, 13, 40]), st.integers(1, 200)), max_size=25),
+    left=st.sets(st.integers(0, 24)),
+    threads=st.integers(1, 3),
+)
+def test_every_question_is_answered_once_with_its_own_rows(
+    asked: list[tuple[int, int]], left: set[int], threads: int
+) -> None:
+    """Whoever else asks, fails or goes away, and however many threads there are."""
+    graph = Graph()
+
+    async def question(gathering: Gathering[Said]) -> None:
+        tasks = [await begin(gathering, value, rows) for value, rows in asked]
+        for number in left & set(range(len(tasks))):
+            tasks[number].cancel()
+        graph.may.set()
+        answers = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 20)
+        for number, ((value, rows), answer) in enumerate(zip(asked, answers, strict=True)):
+            if number in left:
+                assert isinstance(answer, asyncio.CancelledError)
+            elif value == 13:
+                assert isinstance(answer, ArithmeticError)
+            else:
+                assert isinstance(answer, np.ndarray)
+                np.testing.assert_array_equal(answer, np.full((rows, 2), 2.0 * value))
+
+    run(question, graph, threads)
+
+
+def test_what_waits_while_the_threads_are_at_work_goes_together() -> None:
+    """As many rows as a run takes, in the order that they came in; who comes to a free thread goes alone."""
+    graph = Graph()
+
+    async def question(gathering: Gathering[Said]) -> None:
+        tasks = [await begin(gathering, 1.0, rows=16)]
+        assert await asyncio.to_thread(graph.begun.acquire, timeout=20)
+        tasks += [await begin(gathering, 2.0, rows) for rows in (40, 40, 40, 40, 300, 8)]
+        graph.may.set()
+        await asyncio.gather(*tasks)
+
+    run(question, graph)
+
+    assert graph.batches == [16, 120, 40, 300, 8]
+
+
+def test_threads_share_what_waits() -> None:
+    """One does not take all of it while others have nothing to do."""
+    graph = Graph()
+
+    async def question(gathering: Gathering[Said]) -> None:
+        tasks = [await begin(gathering, 1.0, rows=16) for _ in range(2)]
+        for _ in tasks:
+            assert await asyncio.to_thread(graph.begun.acquire, timeout=20)
+        tasks += [await begin(gathering, 2.0, rows=16) for _ in range(4)]
+        graph.may.set()
+        await asyncio.gather(*tasks)
+
+    run(question, graph, threads=2)
+
+    assert sorted(graph.batches[:3]) == [16, 16, 32]
+
+
+def test_a_question_whose_asker_is_gone_is_left_out() -> None:
+    """It is not computed, and those beside it are."""
+    graph = Graph()
+
+    async def question(gathering: Gathering[Said]) -> None:
+        first = await begin(gathering, 1.0, rows=1)
+        assert await asyncio.to_thread(graph.begun.acquire, timeout=20)
+        gone, kept = await begin(gathering, 1.0, rows=5), await begin(gathering, 1.0, rows=3)
+        gone.cancel()
+        await asyncio.sleep(0)
+        graph.may.set()
+        await asyncio.gather(first, kept)
+
+    run(question, graph)
+
+    assert graph.batches == [1, 3]
+
+
+def test_a_question_that_waited_far_longer_than_it_was_to_is_given_up() -> None:
+    """The graph took longer than was thought: what is behind it is not computed, since nobody may wait for it."""
+    graph = Graph()
+
+    async def question(gathering: Gathering[Said]) -> None:
+        first = await begin(gathering, 1.0, rows=1)
+        assert await asyncio.to_thread(graph.begun.acquire, timeout=20)
+        late = await begin(gathering, 1.0, rows=1)
+        await asyncio.sleep(0.1)
+        graph.may.set()
+        assert len(await first) == 1
+        assert isinstance((await asyncio.gather(late, return_exceptions=True))[0], Unavailable)
+
+    run(question, graph, most=0.01)
+
+    assert graph.batches == [1]
+
+
+def test_rows_have_the_bits_that_they_have_alone(plant_engine: Engine) -> None:
+    """Of a real graph, in whatever company a thread takes them."""
+    x = plant_rows(160, 5)
+    alone = plant_engine.score(x)
+
+    async def main() -> list[Scores]:
+        with ThreadPoolExecutor(2) as executor:
+            gathering = Gathering(plant_engine.score, Pool(executor, Backlog(60, 2)), UNIT, Metrics())
+            parts = [gathering.ask(x[start : start + 10], lambda said: said) for start in range(0, 160, 10)]
+            return list(await asyncio.gather(*parts))
+
+    for column, whole in zip(zip(*asyncio.run(main()), strict=True), alone, strict=True):
+        np.testing.assert_array_equal(np.concatenate(column), whole)
