@@ -3,9 +3,6 @@
 import asyncio
 from collections.abc import Callable
 
-CALLED_AT_ONCE = 8
-"""Of those whose time is over at the same moment, before others have a turn of the loop."""
-
 Late = Callable[[], object]
 """What is called when the time is over; it raises nothing. Two names of one bound method are equal, and one wait."""
 
@@ -39,15 +36,17 @@ class Timer:
         return self._ends.pop(late, None) is not None
 
     def _look(self) -> None:
-        """Call some of those whose time is over, and look again when there are more or the next one's is."""
-        for _ in range(CALLED_AT_ONCE):
-            if not self._ends:
-                self._watched = False
-                return
-            late, end = next(iter(self._ends.items()))
-            if end > self._loop.time():
-                self._loop.call_at(end, self._look)
-                return
-            del self._ends[late]
-            late()
+        """Call the first whose time is over, and look again when the next one's is.
+
+        Where the time of many is over at the same moment, everybody else has a turn of the loop between two of them.
+        """
+        if not self._ends:
+            self._watched = False
+            return
+        late, end = next(iter(self._ends.items()))
+        if end > self._loop.time():
+            self._loop.call_at(end, self._look)
+            return
+        del self._ends[late]
         self._loop.call_soon(self._look)
+        late()

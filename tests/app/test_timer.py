@@ -72,7 +72,7 @@ def test_many_whose_time_is_over_at_once_leave_others_their_turns() -> None:
 
     run(main)
 
-    assert max(after - before for before, after in itertools.pairwise(called_by_turn)) <= 8
+    assert max(after - before for before, after in itertools.pairwise(called_by_turn)) == 1
 
 
 def test_who_starts_itself_when_it_is_called_is_called_again() -> None:
