@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    from app.main import serve  # score and inspect start without the web framework
+    from app.serving import serve  # score and inspect start without the web framework
 
     return serve(_settings(options, "models", "model", "host", "port", "workers", "device"))
 

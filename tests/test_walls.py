@@ -27,7 +27,7 @@ def run_behind_the_wall(program: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", WALL + program], cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("module", ["app.main", "app.__main__", "app.engine", "app.scoring"])
+@pytest.mark.parametrize("module", ["app.serving", "app.__main__", "app.engine", "app.scoring"])
 def test_the_service_is_imported_without_training_or_its_libraries(module: str) -> None:
     """Serving starts where torch, onnx, pandas, pyarrow, scikit-learn and our own training do not exist, nor what
     installs packages, reads forms or unpickles."""
@@ -68,10 +68,10 @@ def test_app_never_imports_training(name: str) -> None:
     assert not {module for module in imports(FILES[name]) if module.partition(".")[0] in {"training", "torch", "onnx"}}
 
 
-@pytest.mark.parametrize("name", [name for name in FILES if name != "app/__main__.py"])
-def test_nothing_imports_the_application(name: str) -> None:
-    """app.main is the end of the line: only the command line starts it."""
-    assert "app.main" not in imports(FILES[name])
+@pytest.mark.parametrize(("module", "by"), [("app.main", "app/serving.py"), ("app.serving", "app/__main__.py")])
+def test_nothing_else_imports_the_application(module: str, by: str) -> None:
+    """The end of the line: what puts the application together, what serves it, and the command line."""
+    assert [name for name, file in FILES.items() if module in imports(file)] == [by]
 
 
 def test_errors_import_nothing_of_ours() -> None:

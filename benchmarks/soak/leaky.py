@@ -4,7 +4,7 @@ import sys
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app import main as application
+from app import serving
 from app.settings import Settings
 
 KEPT_BYTES = 512
@@ -29,15 +29,15 @@ class Leak:
 
 def main() -> int:
     """`nelbo serve`, leaking."""
-    made = application.create_app
+    made = serving.create_app
 
     def leaking(*arguments: object) -> object:
         app = made(*arguments)  # type: ignore[arg-type]
         app.add_middleware(Leak)
         return app
 
-    application.create_app = leaking  # type: ignore[assignment]
-    return application.serve(Settings())
+    serving.create_app = leaking  # type: ignore[assignment]
+    return serving.serve(Settings())
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from fastapi import Request, Response
 from fastapi.testclient import TestClient
 from starlette.middleware.base import RequestResponseEndpoint
 
-from app import main
+from app import main, serving
 from app.errors import RequestError, SettingsError
 from app.main import create_app
 from app.settings import Settings
@@ -268,7 +268,7 @@ def test_a_service_that_cannot_start_says_why(
     """One readable line and exit status 3, no traceback."""
     process = start(models, tmp_path / "log", **variables)
 
-    assert process.wait(60) == main.STARTUP_FAILED
+    assert process.wait(60) == serving.STARTUP_FAILED
     last = (tmp_path / "log").read_text().splitlines()[-1]
     assert told in last
     assert "Traceback" not in (tmp_path / "log").read_text()
@@ -278,7 +278,7 @@ def test_a_taken_port_is_a_reason_not_to_start(models: Path, tmp_path: Path, por
     """The line names the port."""
     process = start(models, tmp_path / "log", NELBO_PORT=str(port))
 
-    assert process.wait(60) == main.STARTUP_FAILED
+    assert process.wait(60) == serving.STARTUP_FAILED
     assert f"cannot listen at 127.0.0.1, port {port}" in (tmp_path / "log").read_text()
 
 

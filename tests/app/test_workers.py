@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from app import main
+from app import serving
 from tests.app.test_main import JSON, ROW, exchange, port_of, start
 
 WORKERS = 2
@@ -72,7 +72,7 @@ def test_workers_that_cannot_start_stop_the_service(models: Path, tmp_path: Path
     """With the reason, and the exit status of a service that cannot start."""
     process = start(models, tmp_path / "log", NELBO_WORKERS=str(WORKERS), NELBO_MODEL="pump")
 
-    assert process.wait(60) == main.STARTUP_FAILED
+    assert process.wait(60) == serving.STARTUP_FAILED
     told = (tmp_path / "log").read_text()
     assert "cannot start: NELBO_MODEL: 'pump' cannot be served" in told
     assert "Traceback" not in told

@@ -1,0 +1,115 @@
+"""The service as a process, or as several at one port, from its start to its end."""
+
+import logging
+import os
+import signal
+import socket
+from functools import partial
+from types import FrameType
+from typing import NoReturn
+
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.supervisors.multiprocess import Multiprocess
+
+from app import logs
+from app.connection import Connection
+from app.errors import NelboError, SettingsError
+from app.folder import look
+from app.main import create_app
+from app.repository import open_repository, settled
+from app.settings import Settings, unknown_variables
+from app.sharing import shared_between_processes
+from app.stock import EMPTY, Stock
+from app.tls import Tls
+from app.trial import tried
+
+STARTUP_FAILED = 3
+
+logger = logging.getLogger("nelbo")
+
+
+def serve(settings: Settings) -> int:
+    """Answer until told to stop; the exit code is 3 when it cannot start, for a reason told in one line."""
+    logs.begin(settings.log)
+    signal.signal(signal.SIGTERM, _end)
+    for warning in unknown_variables(os.environ):
+        logger.warning("%s", warning)
+    several = settings.workers > 1
+    try:
+        if tls := Tls.of(settings):
+            tls.context()  # fails here, in one line
+        stock = tried(EMPTY, look(settings.models), settings)
+        app = partial(_worker, settled(settings), stock) if several else _application(settings, stock)
+        listener = _listen(settings)
+    except NelboError as error:
+        logger.critical("cannot start: %s", error)
+        return STARTUP_FAILED
+    config = uvicorn.Config(
+        app,
+        factory=several,
+        workers=settings.workers,
+        http=Connection,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,  # nothing here depends on what they would change
+        timeout_graceful_shutdown=settings.shutdown_seconds,
+        ssl_context_factory=tls.context if tls else None,
+    )
+    host, port = listener.getsockname()[:2]
+    scheme = "https" if tls else "http"
+    logger.info("listening at %s://%s:%d", scheme, f"[{host}]" if ":" in host else host, port)
+    if not settings.keys_are_set:
+        logger.info("no keys are set: whoever reaches this address may ask")
+    if not several:
+        uvicorn.Server(config).run(sockets=[listener])
+        return 0
+    with shared_between_processes():
+        supervisor = Workers(config, [listener])
+        supervisor.run()
+    return STARTUP_FAILED if any(process.exitcode == STARTUP_FAILED for process in supervisor.processes) else 0
+
+
+def _end(number: int, frame: FrameType | None) -> NoReturn:
+    """What SIGTERM does before uvicorn hears it, and once more when uvicorn has stopped, since it raises it again.
+
+    The kernel ignores a signal to process 1 of a container that nobody handles.
+    """
+    raise SystemExit(0)
+
+
+class Workers(Multiprocess):
+    """Several processes at one port."""
+
+    def terminate_all(self) -> None:
+        """Tell them to stop, and let go of the port: it closes with the last of them, and nobody connects in vain."""
+        super().terminate_all()
+        for listener in self.sockets:
+            listener.close()
+
+
+def _application(settings: Settings, stock: Stock) -> FastAPI:
+    """The application with what can be served beside the stock."""
+    return create_app(settings, open_repository(settings, stock))
+
+
+def _worker(settings: Settings, stock: Stock) -> FastAPI:
+    """The application of one of several processes; what was published since they were started is tried first."""
+    logs.begin(settings.log)
+    try:
+        return _application(settings, tried(stock, look(settings.models), settings))
+    except NelboError as error:
+        logger.critical("cannot start: %s", error)
+        raise SystemExit(STARTUP_FAILED) from error
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+    except OSError as error:
+        place = f"NELBO_HOST, NELBO_PORT: cannot listen at {settings.host}, port {settings.port}"
+        raise SettingsError(f"{place}: {error.strerror or error}") from error
