@@ -96,7 +96,7 @@ def decode(text: bytes) -> Body:
     try:
         read = _BODY.decode(text)
     except msgspec.ValidationError as error:
-        raise InvalidContent("shape", f"The JSON is not an inference request: {error}.") from None
+        raise InvalidContent("shape", f"{_told(error)}.") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         reason = error.reason if isinstance(error, UnicodeDecodeError) else error
         raise MalformedBody("invalid-json", f"The JSON of {len(text)} bytes cannot be read: {reason}.") from None
@@ -107,6 +107,12 @@ def decode(text: bytes) -> Body:
     if b"\\" in text or msgspec.json.encode(read).count(b'"') != text.count(b'"'):
         require_names_once(text)
     return read
+
+
+def _told(error: msgspec.ValidationError) -> str:
+    """The decoder's words in ours: the place first, and the types without quotes."""
+    what, _, place = str(error).replace("`", "").partition(" - at $")
+    return f"{place.lstrip('.') or 'body'}: {what[:1].lower()}{what[1:]}"
 
 
 def _with_null_for_nan(text: bytes) -> bytes:

@@ -87,9 +87,9 @@ def from_json(heading: Heading, text: bytes) -> Array:
     try:
         x = _nested(heading, text) if _NESTED.match(text) else _flat(text)
     except msgspec.DecodeError as error:
-        found_there = str(error) if len(text) <= LONG else str(error).partition(" - at ")[0]  # a place in a slice
-        detail = f"expected an array of numbers, or null where a sensor is missing: {found_there}"
-        raise InvalidContent("not-a-number", f"{heading.place}: {detail}.") from None
+        place = str(error).partition(" - at `$")[2].rstrip("`") if len(text) <= LONG else ""  # else it is in a slice
+        detail = "expected an array of numbers, or null where a sensor is missing"
+        raise InvalidContent("not-a-number", f"{heading.place}.data{place}: {detail}.") from None
     if x.size != size:
         raise InvalidContent("dimension-mismatch", f"{heading.place}: expected {size} values, found {x.size}.")
     if whole:

@@ -71,4 +71,6 @@ def _no_password() -> NoReturn:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, ssl.SSLError) and error.reason is None:
+        return "no certificate in the one file, or no key in the other"
     return str(getattr(error, "reason", None) or error).replace("_", " ").lower()

@@ -179,7 +179,10 @@ def heard(server: ssl.SSLContext, folder: Path, shown: trustme.LeafCert | None) 
         (("certificate.pem", "nothing.pem"), "NELBO_TLS_KEY: {}/nothing.pem: No such file or directory"),
         (("certificate.pem", "."), "NELBO_TLS_KEY: {}: Is a directory"),
         (("certificate.pem", "other.pem"), "expected a certificate and its key; found: key values mismatch"),
-        (("key.pem", "certificate.pem"), "expected a certificate and its key; found: "),
+        (
+            ("key.pem", "certificate.pem"),
+            "expected a certificate and its key; found: no certificate in the one file, or no key",
+        ),
         (("empty.pem", "key.pem"), "expected a certificate and its key; found: "),
         (("certificate.pem", "encrypted.pem"), "expected a certificate and its key; found: the key is encrypted"),
         (("certificate.pem", "key.pem", "nothing.pem"), "NELBO_TLS_CLIENT_AUTHORITIES: {}/nothing.pem: No such file"),
