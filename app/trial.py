@@ -17,9 +17,12 @@ from app import bundle
 from app.errors import BundleError, NelboError
 from app.folder import Address, Look
 from app.model import open_model
+from app.pool import NICE
 from app.settings import Settings
 from app.stock import Stock, refused
 
+GIVING_WAY = f"import os, sys; os.nice({NICE}); from app.trial import main; main(sys.argv[1:])"
+"""What the process runs: it comes after those that answer, from its first import on."""
 MOST_SECONDS = 60
 """How long opening a bundle may take, for many times the second that it does take."""
 
@@ -65,7 +68,7 @@ def _harmful(unknown: Sequence[_Unknown], settings: Settings) -> Iterator[tuple[
 def _end(folders: Sequence[Path], settings: Settings) -> str:
     """How a process that opens these bundles ends; empty where it ends well."""
     # Without -P a folder `app` where the service was started would be taken for ours.
-    command = [sys.executable, "-P", "-m", "app.trial", settings.device, *map(str, folders)]
+    command = [sys.executable, "-P", "-c", GIVING_WAY, settings.device, *map(str, folders)]
     path = os.pathsep.join(filter(None, sys.path))
     try:
         # In a session of its own, since Ctrl-C would look like a bundle's fault.
@@ -91,7 +94,3 @@ def main(arguments: Sequence[str]) -> None:
     for folder in folders:
         with suppress(NelboError):
             open_model(Path(folder), settings)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

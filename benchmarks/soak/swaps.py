@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from app.model import open_model
 from app.settings import Settings
 from benchmarks.serving.bundle import NAME, make, rows
@@ -19,6 +21,7 @@ from benchmarks.soak.place import Place, Served
 SWAPS, SECONDS = 200, 60
 PATIENCE_A_SWAP = 30
 CLIENTS = 2
+CALM_SECONDS = 5
 MOST_GROWTH = 4 * 2**20
 
 
@@ -32,6 +35,8 @@ class Asked:
     """The one that the last answer named."""
     mixed: int = 0
     failures: list[str] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    """What each answer took."""
 
 
 def swaps(place: Place) -> Iterator[Finding]:
@@ -48,6 +53,8 @@ def swaps(place: Place) -> Iterator[Finding]:
         asked = Asked()
         resident: list[int] = []
         with _clients(served, json.dumps({"rows": row.tolist()}).encode(), scores, asked):
+            time.sleep(CALM_SECONDS)
+            calm = len(asked.seconds)
             started = time.monotonic()
             while len(resident) < SWAPS:
                 here, there = (aside, root / NAME) if len(resident) % 2 == 0 else (root / NAME, aside)
@@ -57,6 +64,7 @@ def swaps(place: Place) -> Iterator[Finding]:
                 resident.append(served.resident_bytes())
             seconds = time.monotonic() - started
     total = asked.answers.total()
+    alone, beside = _p99(asked.seconds[:calm]), _p99(asked.seconds[calm:])
     yield Finding(
         f"{SWAPS} swaps of the model at the root, one after the other, each seen in an answer",
         f"{len(resident)} in {seconds:.0f} s",
@@ -76,6 +84,7 @@ def swaps(place: Place) -> Iterator[Finding]:
         "0",
         asked.mixed == 0 and len(asked.answers) == 2,
     )
+    yield Finding("… p99", f"{beside:.1f} ms, {alone:.1f} ms before", "at most twice", beside <= 2 * alone)
     begun, half = len(resident) // 4, len(resident) // 2
     growth = max(resident[half:], default=0) - max(resident[begun:half], default=0)
     yield Finding(
@@ -106,9 +115,11 @@ def _ask(
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     while not stop.is_set():
         try:
+            begun = time.monotonic()
             connection.request("POST", "/score", body, {"Content-Type": "application/json"})
             response = connection.getresponse()
             content = response.read()
+            asked.seconds.append(time.monotonic() - begun)
             if response.status != 200:
                 raise http.client.HTTPException(f"{response.status} {content[:200]!r}")
             answer, header = json.loads(content), response.headers["X-Model-Version"]
@@ -121,6 +132,11 @@ def _ask(
         if (answer["version"], answer["score"]) != scores.get(header):
             asked.mixed += 1
     connection.close()
+
+
+def _p99(seconds: list[float]) -> float:
+    """In milliseconds."""
+    return 1000 * float(np.quantile(seconds, 0.99))
 
 
 def _seen(identity: str, asked: Asked) -> bool:
