@@ -207,11 +207,13 @@ def test_kserves_client_gets_the_scores(address: str, expected: Array) -> None:
     assert "inputs[0]: expected the shape [n, 4]" in told["refused"]
 
 
-def test_the_readmes_client_answers_what_is_shown() -> None:
-    """The Python of the README runs as it stands and prints what the README says."""
-    ((program, shown),) = re.findall(r"```python\n(.*?)```\n\n```text\n(.*?)```", README, flags=re.DOTALL)
+def test_the_readmes_programs_print_what_is_shown() -> None:
+    """Triton's client and FastAPI's TestClient, as they stand there, one beside a service and one without."""
+    programs = re.findall(r"```python\n(.*?)```\n\n```text\n(.*?)```", README, flags=re.DOTALL)
     with serving(ROOT / "models") as address:
-        program = program.replace("127.0.0.1:8000", address)
-        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+        for program, shown in programs:
+            command = [sys.executable, "-c", program.replace("127.0.0.1:8000", address)]
+            done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+            assert (done.stdout, done.stderr) == (shown, "")
 
-    assert (done.stdout, done.stderr) == (shown, "")
+    assert len(programs) == 2
