@@ -23,9 +23,9 @@ LEARNT = 1 / 8
 """How much of what is thought of a pace is the last time that it was seen."""
 
 
-def computing(threads: int, name: str = "verb") -> ThreadPoolExecutor:
+def computing(threads: int) -> Executor:
     """So many threads; on Linux, where each has a niceness of its own, they come after the event loop."""
-    return ThreadPoolExecutor(threads, name, _give_way if sys.platform == "linux" else None)
+    return ThreadPoolExecutor(threads, "verb", _give_way if sys.platform == "linux" else None)
 
 
 def _give_way() -> None:

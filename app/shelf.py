@@ -3,11 +3,11 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 
 from app.errors import InvalidContent, UnknownResource
 from app.metrics import Metrics
-from app.pool import computing
 from app.repository import Repository, renewed
 from app.settings import Settings
 from app.stock import EMPTY, GONE, UNLOADED, Stock
@@ -30,7 +30,8 @@ class Shelf:
         self._settings = settings
         self._metrics = metrics
         self._changed = changed
-        self._thread = computing(1, "models")
+        # No nicer than the event loop: where that has no rest, a new model would not come for minutes.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="models")
         self._count(EMPTY)
 
     @asynccontextmanager

@@ -52,9 +52,8 @@ def _unknown(before: Stock, seen: Look, settings: Settings) -> Iterator[_Unknown
         if before.look.bundles.get(address) != stamp and address.name not in before.unloaded:
             path = settings.models / str(address)
             with suppress(BundleError, OSError):
-                digest = bundle.read(path).digest
-                if digest not in before.harmless:
-                    yield _Unknown(address, path, digest)
+                if bundle.sha256(path / bundle.SUMS) not in before.harmless:
+                    yield _Unknown(address, path, bundle.read(path).digest)
 
 
 def _harmful(unknown: Sequence[_Unknown], settings: Settings) -> Iterator[tuple[_Unknown, str]]:
