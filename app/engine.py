@@ -5,6 +5,7 @@ several threads at once.
 """
 
 from collections.abc import Iterator
+from time import perf_counter
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -23,6 +24,8 @@ VECTOR = 4
 """onnxruntime's exp and log take this many values at a time: draws are run in multiples of it, for equal bits."""
 CONDITIONAL_DRAWS = 128
 """Draws that a missing sensor's moments are made of, or twice the latents where that is more."""
+TIMED = 3
+"""Runs by which it is seen how long one takes: of a machine that does other things too the shortest tells most."""
 RESAMPLED_DRAWS = 1024
 """Draws that rows with missing sensors are completed from."""
 
@@ -54,8 +57,6 @@ class Engine:
         """
         self.manifest: Manifest = opened.manifest
         self.device: Device = choose_device(device, opened.path / bundle.ENCODE)
-        self.unit: Unit = UNITS[self.device]
-        """What the time of a run is told by."""
         self._size = RUN_SIZES[self.device]
         sensors, latents, noise = len(self.manifest.sensors), self.manifest.latent_size, self.manifest.noise_size
         x: Axes = {"x": [sensors]}
@@ -75,7 +76,9 @@ class Engine:
             {**x, "noise": [self._draw_size]},
             {"log_weight": [ANY], "mean": [ANY, sensors], "scale": [ANY, sensors]},
         )
-        _prove(self, opened)
+        proof = _prove(self, opened)
+        self.unit: Unit = _paced(self, proof.x)
+        """What the time of a run is told by."""
 
     def encode(self, x: Array) -> Encoding:
         """q(z|x) of raw rows x [n, D]; NaN is a missing sensor."""
@@ -188,7 +191,7 @@ class Engine:
         return np.column_stack([uniform, normal])[:, -self._draw_size :]
 
 
-def _prove(engine: Engine, opened: Bundle) -> None:
+def _prove(engine: Engine, opened: Bundle) -> Proof:
     """Compute the probe's answers again; it is the warm-up too."""
     proof = Proof.read(opened.path / bundle.PROBE)
     sensor_scale = np.array([sensor.scale for sensor in opened.manifest.sensors])
@@ -202,3 +205,19 @@ def _prove(engine: Engine, opened: Bundle) -> None:
     if not excess <= 0:
         told = f"{name} is off by {excess:.3g} more than the manifest allows on this machine"
         raise BundleError(opened.path, f"{bundle.PROBE}: {told}; the graphs do not compute what was trained")
+    return proof
+
+
+def _paced(engine: Engine, x: Array) -> Unit:
+    """The device's unit with the seconds that a score's rows x [n, D] were seen to take here, where these are fewer.
+
+    How much may wait is told by it: who asks for much at the first moment is not to be refused for a guess.
+    """
+    unit, complete = UNITS[engine.device], x[~np.isnan(x).any(axis=1)]
+    units = -(-len(complete) // unit.rows)
+    seconds = [unit.seconds]
+    for _ in range(TIMED) if units else ():
+        started = perf_counter()
+        engine.score(complete)
+        seconds.append((perf_counter() - started) / units)
+    return unit._replace(seconds=min(seconds))

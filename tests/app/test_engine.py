@@ -18,6 +18,7 @@ from app.bundle import Bundle
 from app.engine import Engine
 from app.errors import BundleError, DeviceError
 from app.probe import Proof
+from app.session import UNITS
 from tests.conftest import plant_rows
 
 
@@ -176,3 +177,9 @@ def test_cuda_that_cannot_be_had_is_refused(plant: Bundle) -> None:
     with pytest.raises(DeviceError, match="CUDA"):
         Engine(plant, device="cuda")
     assert Engine(plant, device="auto").device == "cpu"
+
+
+def test_how_long_a_row_takes_is_seen_when_the_graphs_are_opened(plant_engine: Engine) -> None:
+    """How much may wait is told by it: a guess would refuse who asks for much at the first moment."""
+    assert 0 < plant_engine.unit.seconds <= UNITS["cpu"].seconds
+    assert plant_engine.unit[::2] == UNITS["cpu"][::2]
