@@ -24,7 +24,7 @@ from app.stock import Stock, refused
 GIVING_WAY = f"import os, sys; os.nice({NICE}); from app.trial import main; main(sys.argv[1:])"
 """What the process runs: it comes after those that answer, from its first import on."""
 MOST_SECONDS = 60
-"""How long opening a bundle may take, for many times the second that it does take."""
+"""How long opening a bundle may take, which is many times what it does take."""
 
 
 class _Unknown(NamedTuple):

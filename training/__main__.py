@@ -118,7 +118,7 @@ def _run(told: argparse.Namespace, command: str) -> int:
             print(f"{checkpoint.file} is of a run that was cut short, and goes; --resume goes on with one")
         with keeping(checkpoint):
             trained = _train(readings, config, limits, checkpoint, told, command)
-            print("exporting, comparing with torch, and reporting, which takes a minute or two", flush=True)
+            print("exporting, comparing with torch, and reporting, which takes a while", flush=True)
             written = export(
                 trained,
                 told.out,
