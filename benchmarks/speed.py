@@ -33,7 +33,7 @@ from training.data import describe
 from training.fit import Rows, descend, start
 from training.standardise import standardise
 from training.train import density_stage
-from training.vae import Vae, mix, network
+from training.vae import Vae, beside, mix, network
 
 WIDTH, LATENTS, BATCH = 256, 10, 512
 """Of every network, two hidden layers each way; nelbo's own defaults for this table."""
@@ -166,7 +166,7 @@ def _nats(vae: Vae, rows: Rows) -> float:
     """nelbo's mean score of complete rows, in nats of standardised ones."""
     noise = torch.randn(len(rows), DRAWS, vae.shape.latents, generator=torch.Generator().manual_seed(0))
     parts = network(vae, vae.encode(rows.x, rows.observed), rows.x, rows.observed, noise)
-    return mix(parts, vae.experts, rows.x, rows.observed).elbo.negative.double().mean().item()
+    return mix(parts, beside(vae.experts, rows.x, rows.observed)).elbo.negative.double().mean().item()
 
 
 def pyod_vae(table: Table, seed: int) -> Run:

@@ -23,9 +23,10 @@ from app.report import Report
 from app.unfinished import sync_folder
 from training.calibrate import HeldOut
 from training.graphs import Graphs
-from training.onnx_file import OPSET, write_graph
+from training.onnx_file import OPSET, write_graph, write_graphs
 from training.parity import TorchModel, rows_to_compare
 from training.prior import MixturePrior
+from training.questions import OF_ROWS
 from training.vae import Vae
 
 MAKING = ".making-"
@@ -117,13 +118,18 @@ def _write(folder: Path, trained: Trained, version: int, report: Callable[[Engin
     x[1, 0] = x[2] = torch.nan
     noise = torch.zeros(3, torch_model.sample.noise_size, dtype=torch.float64)
     draws = torch.zeros(5, 1 + graphs.latents, dtype=torch.float64)
-    write_graph(folder / bundle.ENCODE, torch_model.encode, {"x": x}, ["mean", "scale"])
-    write_graph(folder / bundle.RECONSTRUCT, torch_model.reconstruct, {"x": x}, ["mean", "scale"])
-    write_graph(folder / bundle.SAMPLE, torch_model.sample, {"noise": noise}, ["x"])
-    write_graph(folder / bundle.SCORE, torch_model.score, {"x": x}, ["score", "kl", "per_sensor"])
-    write_graph(
-        folder / bundle.IMPORTANCE, torch_model.importance, {"x": x, "noise": draws}, ["log_weight", "mean", "scale"]
+    write_graphs(
+        torch_model.of_rows,
+        {"x": x, "noise": draws},
+        OF_ROWS,
+        {
+            folder / bundle.ENCODE: {"latent_mean": "mean", "latent_scale": "scale"},
+            folder / bundle.RECONSTRUCT: {"mean": "mean", "scale": "scale"},
+            folder / bundle.SCORE: {"score": "score", "kl": "kl", "per_sensor": "per_sensor"},
+            folder / bundle.IMPORTANCE: {"log_weight": "log_weight", "draw_mean": "mean", "draw_scale": "scale"},
+        },
     )
+    write_graph(folder / bundle.SAMPLE, torch_model.sample, {"noise": noise}, ["x"])
     _proof(torch_model, trained, PROBE.rows).write(folder / bundle.PROBE)
     manifest = _manifest(trained, version, graphs, torch_model.sample.noise_size)
     engine = Engine(Bundle(folder, manifest, digest=""))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from app.errors import NelboError
 from training.descent import Descent, Evaluation
-from training.vae import Vae, elbo, mix, network
+from training.vae import Vae, beside, elbo, mix, network
 
 LEARNING_RATE = 3e-3
 AVERAGE = 0.999
@@ -160,7 +160,7 @@ def mean_nats(vae: Vae, rows: Rows) -> float:
         half = torch.randn(len(some), VALIDATION_DRAWS // 2, vae.shape.latents, generator=generator)
         noise = torch.cat([half, -half], dim=1)
         parts = network(vae, posterior, x, observed, noise)
-        nats += mix(parts, vae.experts, x, observed).elbo.negative.double().sum().item()
+        nats += mix(parts, beside(vae.experts, x, observed)).elbo.negative.double().sum().item()
     return nats / len(chosen)
 
 

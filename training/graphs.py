@@ -22,26 +22,55 @@ from training.prior import FixedPrior
 from training.proposal import Proposal, Proposed
 from training.student import StudentT
 from training.sums import log_sum_exp, mean_over_draws, total
-from training.vae import Mixed, Vae, costs, draws_for, mix, whitened_draws
+from training.vae import Beside, Mixed, Vae, beside, costs, draws_for, mix, whitened_draws
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Rows in standard units, 0 where a sensor is missing, and whether it is there, 1 or 0."""
+
+    x: Tensor
+    """[n, D], as `observed` is."""
+    observed: Tensor
+    moving: Tensor
+    """The sensors in the density alone, [n, A], as `seen` is."""
+    seen: Tensor
+
+
+@dataclass(frozen=True)
+class Network:
+    """What the network says of rows: its negative ELBO, mean and variance of each latent [n, L] and sensor [n, A]."""
+
+    elbo: Elbo
+    latent_mean: Tensor
+    latent_variance: Tensor
+    mean: Tensor
+    variance: Tensor
+
+    def put(self, rows: Tensor, other: "Network") -> "Network":
+        """With what `other` says at `rows`."""
+        per_sensor = self.elbo.per_sensor.index_put((rows,), other.elbo.per_sensor)
+        kl = self.elbo.kl[:, None].index_put((rows,), other.elbo.kl[:, None])  # the exporter warns of a flat array
+        return Network(
+            Elbo(per_sensor, kl[:, 0]),
+            self.latent_mean.index_put((rows,), other.latent_mean),
+            self.latent_variance.index_put((rows,), other.latent_variance),
+            self.mean.index_put((rows,), other.mean),
+            self.variance.index_put((rows,), other.variance),
+        )
 
 
 @dataclass(frozen=True)
 class Told:
-    """What the network says of rows: its negative ELBO, and the mean and variance [n, A] of each sensor."""
+    """All that the model says of rows, whatever is asked."""
 
-    elbo: Elbo
-    mean: Tensor
-    variance: Tensor
-
-    def put(self, rows: Tensor, other: "Told") -> "Told":
-        """With what `other` says at `rows`."""
-        per_sensor = self.elbo.per_sensor.index_put((rows,), other.elbo.per_sensor)
-        kl = self.elbo.kl[:, None].index_put((rows,), other.elbo.kl[:, None])  # the exporter warns of a flat array
-        return Told(
-            Elbo(per_sensor, kl[:, 0]),
-            self.mean.index_put((rows,), other.mean),
-            self.variance.index_put((rows,), other.variance),
-        )
+    asked: Asked
+    network: Network
+    experts: tuple[Beside, ...]
+    moments: tuple[Gaussian, ...]
+    """What each expert makes of every sensor, [n, A]."""
+    mixed: Mixed
+    """The network and its experts as one."""
 
 
 def in_double(vae: Vae) -> Vae:
@@ -97,7 +126,20 @@ class Graphs(nn.Module):
         missing = torch.isnan(x)
         return torch.where(missing, 0.0, (x - self.mean) / self.scale), (~missing).to(x.dtype)
 
-    def network(self, x: Tensor, observed: Tensor) -> Told:
+    def asked(self, x: Tensor) -> Asked:
+        """Rows x [n, D] as the model takes them."""
+        standardised, observed = self.standardised(x)
+        return Asked(standardised, observed, self.moving(standardised), self.moving(observed))
+
+    def told(self, x: Tensor) -> Told:
+        """What the model says of rows x [n, D] in the sensors' units, NaN where missing."""
+        asked = self.asked(x)
+        rows = asked.moving, asked.seen
+        network, experts = self.network(*rows), beside(self.experts, *rows)
+        moments = tuple(expert.predict(*rows) for expert in self.experts)
+        return Told(asked, network, experts, moments, mix(network.elbo, experts))
+
+    def network(self, x: Tensor, observed: Tensor) -> Network:
         """What the network says of rows x [n, A]; it is asked twice about those with sensors missing."""
         posterior, noise = self.vae.encode(x, observed), self.noise[:, 1:]
         z = posterior.draw(noise)
@@ -107,9 +149,10 @@ class Graphs(nn.Module):
         variance = mean_over_draws(decoded.variance + (decoded.mean - mean[:, None, :]).square())
         parts = Elbo(mean_over_draws(per_sensor), mean_over_draws(kl[:, :, None])[:, 0])
         rows = holed(observed)
-        return Told(parts, mean, variance).put(rows, self._weighted(x[rows], observed[rows]))
+        complete = Network(parts, posterior.mean, posterior.variance, mean, variance)
+        return complete.put(rows, self._weighted(x[rows], observed[rows]))
 
-    def _weighted(self, x: Tensor, observed: Tensor) -> Told:
+    def _weighted(self, x: Tensor, observed: Tensor) -> Network:
         """The same of rows with sensors missing, by importance weights of draws from the proposal.
 
         −ln of the mean weight is the negative ELBO of what the weights make of the proposal (Cremer, Morris & Duvenaud
@@ -126,16 +169,12 @@ class Graphs(nn.Module):
         variance = (shares @ (decoded.variance + (decoded.mean - mean).square()))[:, 0, :]
         sensors = (shares @ per_sensor)[:, 0, :]
         kl = math.log(self.draws) - log_sum[:, 0] - total(sensors)
-        return Told(Elbo(sensors, kl), mean[:, 0, :], variance)
+        return Network(Elbo(sensors, kl), *proposed.moments(), mean[:, 0, :], variance)
 
     def proposed(self, x: Tensor, observed: Tensor) -> Proposed:
         """r(z|seen) of rows x [n, A]."""
         proposed: Proposed = self.propose(self.vae.encode.bounded(x, observed), observed)
         return proposed
-
-    def mixed(self, told: Told, x: Tensor, observed: Tensor) -> Mixed:
-        """The negative ELBO of the network and its experts as one."""
-        return mix(told.elbo, self.experts, x, observed)
 
     def moving(self, x: Tensor) -> Tensor:
         """The columns in the density, [n, A]."""

@@ -2,13 +2,14 @@
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import onnx
+import onnx_ir as ir
 import torch
-from onnx_ir.passes.common import DeduplicateInitializersPass
+from onnx_ir.passes.common import DeduplicateInitializersPass, RemoveUnusedNodesPass
 from torch import Tensor, nn
 
 from training.branch import branch
@@ -18,8 +19,18 @@ MOST_COMPARED = 2**30
 """Values of a constant that is looked for twice: the exporter works the same one out wherever it is used."""
 
 
-def write_graph(file: Path, module: nn.Module, inputs: dict[str, Tensor], outputs: list[str]) -> None:
+def write_graph(file: Path, module: nn.Module, inputs: dict[str, Tensor], outputs: Sequence[str]) -> None:
     """Export `module`: each of `inputs` is named and like its example, with a first axis of any length of its own."""
+    write_graphs(module, inputs, outputs, {file: {name: name for name in outputs}})
+
+
+def write_graphs(
+    module: nn.Module, inputs: dict[str, Tensor], outputs: Sequence[str], files: dict[Path, dict[str, str]]
+) -> None:
+    """Export `module`, whose `outputs` share work, to `files`: each has some of them, under names of its own.
+
+    It is traced once, which takes far longer than anything else here; a file has the inputs that its outputs need.
+    """
     with _quiet_exporter(), torch.no_grad():
         program = torch.onnx.export(
             module,
@@ -32,8 +43,20 @@ def write_graph(file: Path, module: nn.Module, inputs: dict[str, Tensor], output
             verbose=False,
         )
     assert program is not None
-    DeduplicateInitializersPass(size_limit=MOST_COMPARED)(program.model)
-    model = program.model_proto
+    for file, names in files.items():
+        _write(file, program.model.clone(), names)
+
+
+def _write(file: Path, whole: ir.Model, names: dict[str, str]) -> None:
+    """What the outputs `names` of `whole` need, and their new names."""
+    outputs = [output for output in whole.graph.outputs if output.name in names]
+    whole.graph.outputs[:] = outputs
+    for output in outputs:
+        output.name = names[str(output.name)]
+    RemoveUnusedNodesPass()(whole)
+    whole.graph.inputs[:] = [value for value in whole.graph.inputs if value.uses()]
+    DeduplicateInitializersPass(size_limit=MOST_COMPARED)(whole)
+    model = ir.to_proto(whole)
     branch(model.graph)
     _strip(model.graph)
     del model.metadata_props[:]

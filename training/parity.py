@@ -7,7 +7,7 @@ from app.array import Array
 from app.manifest import Sensor
 from app.probe import Answers
 from training.graphs import Graphs
-from training.questions import Encode, Importance, Reconstruct, Sample, Score
+from training.questions import OF_ROWS, OfRows, Sample
 
 AT_ONCE = 256
 
@@ -17,20 +17,17 @@ class TorchModel:
 
     def __init__(self, graphs: Graphs) -> None:
         self.latents = graphs.latents
-        self.encode = Encode(graphs).eval()
-        self.reconstruct = Reconstruct(graphs).eval()
+        self.of_rows = OfRows(graphs).eval()
         self.sample = Sample(graphs).eval()
-        self.score = Score(graphs).eval()
-        self.importance = Importance(graphs).eval()
 
     @torch.no_grad()
     def answers(self, x: Array, noise: Array, draws: Array) -> Answers:
-        """What torch says of rows x [n, D], noise [n, M] and draws [K, L]."""
+        """What torch says of rows x [n, D], noise [n, M] and draws [K, 1 + L]."""
         parts = []
         for rows, own in zip(torch.tensor(x).split(AT_ONCE), torch.tensor(noise).split(AT_ONCE), strict=True):
-            weighted = self.importance(rows, torch.tensor(draws))
-            parts.append((*self.encode(rows), *self.reconstruct(rows), self.sample(own), *self.score(rows), *weighted))
-        return Answers(*(torch.cat(part).numpy() for part in zip(*parts, strict=True)))
+            parts.append((*self.of_rows(rows, torch.tensor(draws)), self.sample(own)))
+        whole = [torch.cat(part).numpy() for part in zip(*parts, strict=True)]
+        return Answers(**dict(zip((*OF_ROWS, "sample"), whole, strict=True)))
 
 
 def rows_to_compare(held_out: Array, sensors: tuple[Sensor, ...], count: int, seed: int = 0) -> Array:

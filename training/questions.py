@@ -1,5 +1,6 @@
-"""The five questions as modules with float64 at their boundary: what is exported, and what it is compared with.
+"""The five questions with float64 at their boundary: what is exported, and what it is compared with.
 
+Four are about rows and share most of their work: they are exported as one, and each takes its own from that.
 Shapes: n rows, D sensors, A of them in the density, L latents, K draws.
 """
 
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 
 from training.elbo import log_rest
 from training.gaussian import Gaussian, exp
-from training.graphs import Graphs, holed
+from training.graphs import Asked, Graphs, Network, Told
 from training.student import StudentT
 from training.sums import log_add_exp, total
 from training.vae import costs
@@ -17,41 +18,38 @@ CONSTANT_NATS = 0.5
 """A sensor that never moved costs ½ ((x − value) / scale)² nats: nothing at rest, and no density is bought by it."""
 
 
-class Encode(nn.Module):
-    """x [n, D] → mean, scale [n, L] of q(z|x), normalised to mean 0 and variance 1 under the prior."""
+OF_ROWS = (
+    *("latent_mean", "latent_scale"),
+    *("mean", "scale"),
+    *("score", "kl", "per_sensor"),
+    *("log_weight", "draw_mean", "draw_scale"),
+)
+"""What is answered of rows, in the order in which it is answered."""
+
+
+class OfRows(nn.Module):
+    """x [n, D], noise [K, 1 + L] → OF_ROWS, as `encode`, `reconstruct`, `score` and `importance` say."""
 
     def __init__(self, graphs: Graphs) -> None:
         super().__init__()
         self.graphs = graphs
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, noise: Tensor) -> tuple[Tensor, ...]:
         g = self.graphs
-        standardised, observed = g.standardised(x)
-        active, seen = g.moving(standardised), g.moving(observed)
-        posterior = g.vae.encode(active, seen)
-        rows = holed(seen)
-        proposed_mean, proposed_variance = g.proposed(active[rows], seen[rows]).moments()
-        mean = posterior.mean.index_put((rows,), proposed_mean)
-        variance = posterior.variance.index_put((rows,), proposed_variance)
-        return (mean - g.prior_mean) / g.prior_scale, variance.sqrt() / g.prior_scale
+        told = g.told(x)
+        return (*encode(g, told.network), *reconstruct(g, told), *score(g, told), *importance(g, told, noise))
 
 
-class Reconstruct(nn.Module):
-    """x [n, D] → mean, scale [n, D]: moments of the decoder over the posterior draws, in the sensors' units."""
+class Score(nn.Module):
+    """x [n, D] → score [n], kl [n], per_sensor [n, D]."""
 
     def __init__(self, graphs: Graphs) -> None:
         super().__init__()
         self.graphs = graphs
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         g = self.graphs
-        standardised, observed = g.standardised(x)
-        active, seen = g.moving(standardised), g.moving(observed)
-        told = g.network(active, seen)
-        mean, variance = told.mean, told.variance
-        for expert, share in zip(g.experts, g.mixed(told, active, seen).shares, strict=True):
-            mean, variance = blend(mean, variance, expert.predict(active, seen), share)
-        return in_units(g, mean, variance)
+        return score(g, g.told(x))
 
 
 class Sample(nn.Module):
@@ -83,61 +81,58 @@ class Sample(nn.Module):
         return g.mean + g.scale * g.in_order(active, at_rest)
 
 
-class Score(nn.Module):
-    """x [n, D] → score [n], kl [n], per_sensor [n, D] in nats of raw x: score = kl + Σ per_sensor."""
-
-    def __init__(self, graphs: Graphs) -> None:
-        super().__init__()
-        self.graphs = graphs
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        g = self.graphs
-        standardised, observed = g.standardised(x)
-        active, seen = g.moving(standardised), g.moving(observed)
-        parts = g.mixed(g.network(active, seen), active, seen).elbo
-        per_sensor = g.in_order(
-            parts.per_sensor + seen * g.scale[g.active].log(), nats_at_rest(g, standardised, observed)
-        )
-        kl = parts.kl * seen.amax(dim=-1)  # nothing observed, nothing learnt
-        return total(per_sensor) + kl, kl, per_sensor
+def encode(graphs: Graphs, network: Network) -> tuple[Tensor, Tensor]:
+    """mean, scale [n, L] of q(z|x), normalised to mean 0 and variance 1 under the prior."""
+    mean, scale = network.latent_mean, network.latent_variance.sqrt()
+    return (mean - graphs.prior_mean) / graphs.prior_scale, scale / graphs.prior_scale
 
 
-class Importance(nn.Module):
-    """x [n, D], noise [K, 1 + L] → log_weight [n, K], mean [n, K, D], scale [n, K, D].
+def reconstruct(graphs: Graphs, told: Told) -> tuple[Tensor, Tensor]:
+    """mean, scale [n, D]: moments of the decoder over the posterior draws, in the sensors' units."""
+    mean, variance = told.network.mean, told.network.variance
+    for moments, share in zip(told.moments, told.mixed.shares, strict=True):
+        mean, variance = blend(mean, variance, moments, share)
+    return in_units(graphs, mean, variance)
+
+
+def score(graphs: Graphs, told: Told) -> tuple[Tensor, Tensor, Tensor]:
+    """score [n], kl [n], per_sensor [n, D] in nats of raw x: score = kl + Σ per_sensor."""
+    asked, parts = told.asked, told.mixed.elbo
+    per_sensor = graphs.in_order(
+        parts.per_sensor + asked.seen * graphs.scale[graphs.active].log(), nats_at_rest(graphs, asked)
+    )
+    kl = parts.kl * asked.seen.amax(dim=-1)  # nothing observed, nothing learnt
+    return total(per_sensor) + kl, kl, per_sensor
+
+
+def importance(graphs: Graphs, told: Told, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """noise [K, 1 + L] → log_weight [n, K], mean [n, K, D], scale [n, K, D].
 
     Each row of noise, a uniform number and standard normals, makes one draw z from the proposal r(z|x). log_weight is
     ln p(x, z) − ln r(z|x) in nats of raw x: the mean of its exponentials estimates p(x) without bias (Burda, Grosse &
     Salakhutdinov 2016). mean and scale are what each draw says of every sensor. The experts, whose posteriors are
     known, are in every draw.
     """
-
-    def __init__(self, graphs: Graphs) -> None:
-        super().__init__()
-        self.graphs = graphs
-
-    def forward(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        g = self.graphs
-        standardised, observed = g.standardised(x)
-        active, seen = g.moving(standardised), g.moving(observed)
-        proposed = g.proposed(active, seen)
-        z = proposed.draw(noise)
-        decoded: Gaussian | StudentT = g.vae.decode(z)
-        log_weight = g.vae.prior.log_prob(z) - proposed.log_prob(z) - total(costs(decoded, active, seen))
-        mean, variance = decoded.mean, decoded.variance
-        for expert in g.experts:
-            others, own = log_rest(expert.log_weight) + log_weight, -expert.elbo(active, seen).negative[:, None]
-            own = expert.log_weight + own
-            log_weight = log_add_exp(others, own)
-            share = exp(own - log_weight)[:, :, None]
-            mean, variance = blend(mean, variance, expert.predict(active, seen).for_draws(), share)
-        log_weight = log_weight * seen.amax(dim=-1, keepdim=True)  # nothing observed, nothing learnt
-        jacobian = total(seen * g.scale[g.active].log()) + total(nats_at_rest(g, standardised, observed))
-        return log_weight - jacobian[:, None], *in_units(g, mean, variance)
+    active, seen = told.asked.moving, told.asked.seen
+    proposed = graphs.proposed(active, seen)
+    z = proposed.draw(noise)
+    decoded: Gaussian | StudentT = graphs.vae.decode(z)
+    log_weight = graphs.vae.prior.log_prob(z) - proposed.log_prob(z) - total(costs(decoded, active, seen))
+    mean, variance = decoded.mean, decoded.variance
+    for expert, moments in zip(told.experts, told.moments, strict=True):
+        others, own = log_rest(expert.log_weight) + log_weight, -expert.elbo.negative[:, None]
+        own = expert.log_weight + own
+        log_weight = log_add_exp(others, own)
+        share = exp(own - log_weight)[:, :, None]
+        mean, variance = blend(mean, variance, moments.for_draws(), share)
+    log_weight = log_weight * seen.amax(dim=-1, keepdim=True)  # nothing observed, nothing learnt
+    jacobian = total(seen * graphs.scale[graphs.active].log()) + total(nats_at_rest(graphs, told.asked))
+    return log_weight - jacobian[:, None], *in_units(graphs, mean, variance)
 
 
-def nats_at_rest(graphs: Graphs, standardised: Tensor, observed: Tensor) -> Tensor:
+def nats_at_rest(graphs: Graphs, asked: Asked) -> Tensor:
     """What the sensors that never moved cost, [n, D - A]."""
-    return graphs.resting(observed) * CONSTANT_NATS * graphs.resting(standardised).square()
+    return graphs.resting(asked.observed) * CONSTANT_NATS * graphs.resting(asked.x).square()
 
 
 def blend(mean: Tensor, variance: Tensor, other: Gaussian, share: Tensor) -> tuple[Tensor, Tensor]:

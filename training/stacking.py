@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from training.fit import AT_ONCE, VALIDATION_ROWS, Rows
-from training.vae import Vae, draws_for, mix, network, whitened_draws
+from training.vae import Vae, beside, draws_for, mix, network, whitened_draws
 
 ROUNDS = 200
 LEAST, MOST = 0.05, 0.9
@@ -21,7 +21,7 @@ def weigh_neighbours(vae: Vae, rows: Rows) -> None:
     for some in torch.linspace(0, len(rows) - 1, min(len(rows), VALIDATION_ROWS)).long().split(AT_ONCE):
         x, observed = rows.x[some], rows.observed[some]
         parts = network(vae, vae.encode(x, observed), x, observed, noise)
-        first.append(mix(parts, [vae.background], x, observed).elbo.negative)
+        first.append(mix(parts, beside([vae.background], x, observed)).elbo.negative)
         second.append(vae.neighbours.elbo(x, observed).negative)
     weight = torch.tensor([weight_of(torch.cat(second), torch.cat(first))], dtype=torch.float64)
     vae.neighbours.log_weight.copy_(weight.log())

@@ -59,6 +59,14 @@ class DecoderScale:
 
 
 @dataclass(frozen=True)
+class Beside:
+    """What a density in closed form says of rows, and ln of its share of the mass [1]."""
+
+    elbo: Elbo
+    log_weight: Tensor
+
+
+@dataclass(frozen=True)
 class Mixed:
     """The ELBO of the network and its experts, and each expert's share [n, 1] in it and those before it."""
 
@@ -145,11 +153,16 @@ def network(vae: Vae, posterior: Posterior, x: Tensor, observed: Tensor, noise: 
     return Elbo(mean_over_draws(per_draw.per_sensor), mean_over_draws(per_draw.kl[:, :, None])[:, 0])
 
 
-def mix(parts: Elbo, experts: Iterable[Background | Neighbours], x: Tensor, observed: Tensor) -> Mixed:
-    """The network's negative ELBO of rows x [n, D] with each expert mixed in, one after the other."""
+def beside(experts: Iterable[Background | Neighbours], x: Tensor, observed: Tensor) -> tuple[Beside, ...]:
+    """What each expert says of rows x [n, D]."""
+    return tuple(Beside(expert.elbo(x, observed), expert.log_weight) for expert in experts)
+
+
+def mix(parts: Elbo, experts: Iterable[Beside]) -> Mixed:
+    """The network's negative ELBO of rows with what each expert says mixed in, one after the other."""
     shares = []
     for expert in experts:
-        shared = share(parts, expert.elbo(x, observed), expert.log_weight)
+        shared = share(parts, expert.elbo, expert.log_weight)
         parts = shared.elbo
         shares.append(shared.share)
     return Mixed(parts, tuple(shares))

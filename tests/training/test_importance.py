@@ -12,7 +12,7 @@ from training.config import Config
 from training.data import describe
 from training.fit import descend, start
 from training.graphs import Graphs
-from training.questions import Importance, Score
+from training.questions import Score, importance
 from training.standardise import standardise
 from training.train import density_stage
 
@@ -64,7 +64,7 @@ def bounds(graphs: Graphs, x: Array, draws: int, seed: int) -> Array:
     """The importance-weighted bound of rows x with so many draws, [n]."""
     generator = np.random.default_rng(seed)
     noise = torch.tensor(np.column_stack([generator.random(draws), generator.standard_normal((draws, 2))]))
-    log_weight, _, _ = Importance(graphs)(torch.tensor(x), noise)
+    log_weight, _, _ = importance(graphs, graphs.told(torch.tensor(x)), noise)
     nats: Array = np.log(draws) - torch.logsumexp(log_weight, dim=1).numpy()
     return nats
 
@@ -85,7 +85,7 @@ def test_a_bound_is_as_exact_as_it_says(graphs: Graphs) -> None:
     generator = np.random.default_rng(0)
     noise = torch.tensor(np.column_stack([generator.random(64), generator.standard_normal((64, 2))]))
     with torch.no_grad():
-        log_weight, _, _ = Importance(graphs)(torch.tensor(x), noise)
+        log_weight, _, _ = importance(graphs, graphs.told(torch.tensor(x)), noise)
 
     found = bound(log_weight.numpy(), 64)
 
