@@ -5,9 +5,8 @@ Nothing waits for company: who comes while a thread is free goes alone. An asker
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Callable
-from concurrent.futures import Future
+import itertools
+from collections.abc import Callable, Iterator
 from threading import Lock
 from time import monotonic, perf_counter
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -19,6 +18,10 @@ from app.pool import Pace, Pool
 from app.session import Unit
 from app.together import Answer, asked_together
 
+TOGETHER_SECONDS = 0.02
+"""What a thread takes at once, where that is more than one question: reading and answering several one after the other
+costs less than each between two runs of a graph, which leaves the caches cold."""
+
 Result = TypeVar("Result")
 
 
@@ -26,24 +29,35 @@ class _Question(NamedTuple):
     x: Array
     finish: Callable[[Any], Any]
     """From what the graph says to the result."""
-    result: "Future[Any]"
+    result: "asyncio.Future[Any]"
+    seconds: float
+    """What it was thought to take, when it came."""
     late: float
     """When it is given up, by `monotonic`."""
     asked: float
     """When it came, by `perf_counter`."""
 
 
+class _Outcome(NamedTuple):
+    question: _Question
+    result: object
+    error: Exception | None
+
+
 class Gathering(Generic[Answer]):
-    """The questions for one graph that wait for one of a pool's threads."""
+    """The questions for one graph that wait for one of a pool's threads; made on the event loop that is running."""
 
     def __init__(self, graph: Callable[[Array], Answer], pool: Pool, unit: Unit, metrics: Metrics) -> None:
         self._graph = graph
         self._pool = pool
-        self._most_rows = unit.most_rows
+        self._loop = asyncio.get_running_loop()
         self._pace = Pace(unit.seconds / unit.rows)
         self._metrics = metrics
-        self._waiting: deque[_Question] = deque()
+        self._numbers = itertools.count()
         self._lock = Lock()
+        self._waiting: dict[int, _Question] = {}
+        self._called = 0
+        """Threads that were called and have not come yet. While something waits there is one, or more."""
 
     async def ask(self, x: Array, finish: Callable[[Answer], Result]) -> Result:
         """What `finish` makes of the graph's answer to rows x [n, …]; it is not begun when this is cancelled before.
@@ -52,53 +66,79 @@ class Gathering(Generic[Answer]):
             Unavailable: `overloaded`, at once where too much waits, or where it has waited far longer than it was to.
         """
         self._pool.require_room()
-        result: Future[Result] = Future()
-        question = _Question(x, finish, result, monotonic() + self._pool.patience, perf_counter())
-        self._pool.count(result, self._pace.of(len(x)))
+        result: asyncio.Future[Result] = self._loop.create_future()
+        seconds, backlog = self._pace.of(len(x)), self._pool.backlog
+        question = _Question(x, finish, result, seconds, monotonic() + backlog.patience, perf_counter())
+        number = next(self._numbers)
+        backlog.add(seconds)
         with self._lock:
-            self._waiting.append(question)
-        self._pool.submit(self._take)
-        return await asyncio.wrap_future(result)
+            self._waiting[number] = question
+            self._call()
+        try:
+            return await result
+        except asyncio.CancelledError:
+            with self._lock:
+                left_out = self._waiting.pop(number, None)
+            if left_out:  # what has begun is work that others wait for until it is done
+                backlog.remove(seconds)
+            raise
+
+    def _call(self) -> None:
+        """Call for a thread; the lock is held, and something waits."""
+        if self._called < self._pool.backlog.threads:
+            self._called += 1
+            self._pool.submit(self._take)
 
     def _take(self) -> None:
-        """Answer what this thread takes; there may be nothing left, since each question called for a thread."""
-        together = self._share()
-        if not together:
-            return
-        started = monotonic()
-        answers = asked_together(self._graph, [question.x for question in together])
-        self._pace.learn(sum(len(question.x) for question in together), monotonic() - started)
-        for question, answer in zip(together, answers, strict=True):
-            _settle(question, answer)
-
-    def _share(self) -> list[_Question]:
-        """What one of all threads is to take of what waits, the first come first."""
-        together: list[_Question] = []
-        rows, now = 0, monotonic()
+        """Answer this thread's share of what waits; others may have left nothing."""
         with self._lock:
-            most = -(-len(self._waiting) // self._pool.threads)
-            while self._waiting and len(together) < most:
-                if together and rows + len(self._waiting[0].x) > self._most_rows:
-                    break
-                question = self._waiting.popleft()
-                if not question.result.set_running_or_notify_cancel():
-                    continue
-                if now > question.late:
-                    question.result.set_exception(overloaded())
-                else:
-                    together.append(question)
-                    self._metrics.waited(perf_counter() - question.asked)
-                    rows += len(question.x)
-        return together
+            self._called -= 1
+            together = [*self._share()]
+            if self._waiting:
+                self._call()
+        if together:
+            outcomes = self._outcomes(together)
+            self._loop.call_soon_threadsafe(self._settle, outcomes)
+
+    def _share(self) -> Iterator[_Question]:
+        """What one of all threads is to take of what waits, the first come first."""
+        seconds = 0.0
+        for _ in range(-(-len(self._waiting) // self._pool.backlog.threads)):
+            number, question = next(iter(self._waiting.items()))
+            own = self._pace.of(len(question.x))
+            if seconds and seconds + own > TOGETHER_SECONDS:
+                return
+            seconds += own
+            yield self._waiting.pop(number)
+
+    def _outcomes(self, together: list[_Question]) -> list[_Outcome]:
+        """Of each question; of one that is late, that it is."""
+        now, taken = monotonic(), perf_counter()
+        late = [_Outcome(question, None, overloaded()) for question in together if now > question.late]
+        asked = [question for question in together if now <= question.late]
+        if not asked:
+            return late
+        for question in asked:
+            self._metrics.waited(taken - question.asked)
+        answers = asked_together(self._graph, [question.x for question in asked])
+        self._pace.learn(sum(len(question.x) for question in asked), monotonic() - now)
+        return [*late, *itertools.starmap(_finished, zip(asked, answers, strict=True))]
+
+    def _settle(self, outcomes: list[_Outcome]) -> None:
+        for question, result, error in outcomes:
+            self._pool.backlog.remove(question.seconds)
+            if question.result.done():  # the asker is gone
+                continue
+            if error:
+                question.result.set_exception(error)
+            else:
+                question.result.set_result(result)
 
 
-def _settle(question: _Question, answer: Any) -> None:  # noqa: ANN401 - of whatever graph this is
+def _finished(question: _Question, answer: Any) -> _Outcome:  # noqa: ANN401 - of whatever graph this is
     if isinstance(answer, Exception):
-        question.result.set_exception(answer)
-        return
+        return _Outcome(question, None, answer)
     try:
-        result = question.finish(answer)
+        return _Outcome(question, question.finish(answer), None)
     except Exception as error:
-        question.result.set_exception(error)
-    else:
-        question.result.set_result(result)
+        return _Outcome(question, None, error)

@@ -14,8 +14,8 @@ from app.manifest import Manifest
 
 P_VALUES = (1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 """Where alarms begin closely, and evenly where a healthy plant is; 1 is the last."""
-MOST_KEPT = 1024
-"""Rows that are kept until they are counted; counting so many holds up the event loop for less than a turn."""
+MOST_KEPT = 2**15
+"""Readings that are kept until they are counted; counting so many holds up the event loop for less than a turn."""
 MEMORY = "nelbo_drift_memory"
 """What the drift is made of; processes remember apart, and what they remember is added up before it is told."""
 
@@ -29,7 +29,7 @@ class Scored(Struct, frozen=True):
 
 
 class Health:
-    """What was scored by every model; rows are kept until a model has `MOST_KEPT`, or until `settle` is called."""
+    """What was scored by every model; rows are kept until a model has `MOST_KEPT` readings, or until `settle` is called."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._families = _Families(registry)
@@ -104,7 +104,7 @@ class _Watched:
     def __init__(self, manifest: Manifest, families: _Families) -> None:
         self.manifest = manifest
         self._kept: list[Scored] = []
-        self._rows_kept = 0
+        self._readings_kept = 0
         self._least = np.array([sensor.min for sensor in manifest.sensors])
         self._most = np.array([sensor.max for sensor in manifest.sensors])
         self._fading = Fading.of(manifest)
@@ -120,8 +120,8 @@ class _Watched:
 
     def keep(self, scored: Scored) -> None:
         self._kept.append(scored)
-        self._rows_kept += len(scored.p_value)
-        if self._rows_kept >= MOST_KEPT:
+        self._readings_kept += scored.x.size
+        if self._readings_kept >= MOST_KEPT:
             self.settle()
 
     def settle(self) -> None:
@@ -131,7 +131,7 @@ class _Watched:
         p_value = np.concatenate([scored.p_value for scored in self._kept])
         rate = np.repeat([scored.rate for scored in self._kept], [len(scored.p_value) for scored in self._kept])
         self._kept.clear()
-        self._rows_kept = 0
+        self._readings_kept = 0
         self._rows.inc(len(x))
         missing = np.isnan(x)
         _count(self._missing, missing.sum(axis=0))

@@ -59,17 +59,8 @@ class Pool:
     def __init__(self, executor: Executor, backlog: Backlog) -> None:
         """The threads, and on the event loop that is running what waits for them."""
         self._executor = executor
-        self._backlog = backlog
-
-    @property
-    def threads(self) -> int:
-        """How many there are."""
-        return self._backlog.threads
-
-    @property
-    def patience(self) -> float:
-        """For how many seconds work may wait, as things are, before it is given up."""
-        return self._backlog.patience
+        self.backlog = backlog
+        """What waits for the threads, and what they are at."""
 
     def require_room(self) -> None:
         """Refuse what would be too much.
@@ -77,7 +68,7 @@ class Pool:
         Raises:
             Unavailable: `overloaded`.
         """
-        self._backlog.require_room()
+        self.backlog.require_room()
 
     async def run(self, work: Callable[[], Result], units: int, pace: Pace) -> Result:
         """The result of `work`, of so many units, from a thread; it is not begun when this is cancelled before.
@@ -86,7 +77,7 @@ class Pool:
             Unavailable: `overloaded`, at once where too much waits, or where it has waited far longer than it was to.
         """
         self.require_room()
-        late = monotonic() + self.patience
+        late = monotonic() + self.backlog.patience
 
         def begun() -> Result:
             started = monotonic()
@@ -97,18 +88,18 @@ class Pool:
             return result
 
         future = self._executor.submit(begun)
-        self.count(future, pace.of(units))
+        self._count(future, pace.of(units))
         return await asyncio.wrap_future(future)
 
     def submit(self, work: Callable[[], None]) -> None:
-        """Do this on a thread, for questions that are counted by themselves; it raises nothing."""
+        """Do this on a thread, for what is counted by itself; it raises nothing."""
         self._executor.submit(work)
 
-    def count(self, result: "Future[Any]", seconds: float) -> None:
+    def _count(self, result: "Future[Any]", seconds: float) -> None:
         """Count work that is thought to take so long until its result is there.
 
         Not until who waits for it is cancelled: what has begun then is work that others wait for until it is done.
         """
         loop = asyncio.get_running_loop()
-        self._backlog.add(seconds)
-        result.add_done_callback(lambda _: loop.call_soon_threadsafe(self._backlog.remove, seconds))
+        self.backlog.add(seconds)
+        result.add_done_callback(lambda _: loop.call_soon_threadsafe(self.backlog.remove, seconds))

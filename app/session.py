@@ -46,13 +46,11 @@ class Unit(NamedTuple):
     """As many as take the time of one."""
     seconds: float
     """What it is thought to take before any was measured; it is never thought to take more."""
-    most_rows: int
-    """As many as are run at once."""
 
 
 UNITS: dict[Device, Unit] = {
-    "cpu": Unit(1, 2e-4, RUN_SIZES["cpu"].complete),
-    "cuda": Unit(RUN_SIZES["cuda"].complete, 4e-3, RUN_SIZES["cuda"].complete),
+    "cpu": Unit(1, 2e-4),
+    "cuda": Unit(RUN_SIZES["cuda"].complete, 4e-3),
 }
 
 

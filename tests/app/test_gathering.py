@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,7 +21,7 @@ from app.pool import Pool
 from app.session import Unit
 from tests.conftest import plant_rows
 
-UNIT = Unit(rows=1, seconds=1e-4, most_rows=128)
+UNIT = Unit(rows=1, seconds=1e-4)
 
 
 class Said(NamedTuple):
@@ -47,11 +48,15 @@ class Graph:
 
 
 def run(
-    question: Callable[[Gathering[Said]], Awaitable[None]], graph: Graph, threads: int = 1, most: float = 60
+    question: Callable[[Gathering[Said]], Awaitable[None]],
+    graph: Graph,
+    threads: int = 1,
+    most: float = 1e9,
+    unit: Unit = UNIT,
 ) -> None:
     async def main() -> None:
         with ThreadPoolExecutor(threads) as executor:
-            await question(Gathering(graph, Pool(executor, Backlog(most, threads)), UNIT, Metrics()))
+            await question(Gathering(graph, Pool(executor, Backlog(most, threads)), unit, Metrics()))
 
     asyncio.run(main())
 
@@ -93,20 +98,24 @@ def test_every_question_is_answered_once_with_its_own_rows(
     run(question, graph, threads)
 
 
-def test_what_waits_while_the_threads_are_at_work_goes_together() -> None:
-    """As many rows as a run takes, in the order that they came in; who comes to a free thread goes alone."""
+@pytest.mark.parametrize(
+    ("seconds", "batches"),
+    [pytest.param(1e-9, [20_000, 468], id="quick"), pytest.param(10.0, [20_000, 40, 40, 80, 300, 8], id="slow")],
+)
+def test_what_waits_while_the_threads_are_at_work_goes_together(seconds: float, batches: list[int]) -> None:
+    """As much as takes no longer than it may, in the order that it came in; who comes to a free thread goes alone."""
     graph = Graph()
 
     async def question(gathering: Gathering[Said]) -> None:
-        tasks = [await begin(gathering, 1.0, rows=16)]
+        tasks = [await begin(gathering, 1.0, batches[0])]
         assert await asyncio.to_thread(graph.begun.acquire, timeout=20)
-        tasks += [await begin(gathering, 2.0, rows) for rows in (40, 40, 40, 40, 300, 8)]
+        tasks += [await begin(gathering, 2.0, rows) for rows in (40, 40, 80, 300, 8)]
         graph.may.set()
         await asyncio.gather(*tasks)
 
-    run(question, graph)
+    run(question, graph, unit=Unit(rows=1, seconds=seconds))
 
-    assert graph.batches == [16, 120, 40, 300, 8]
+    assert graph.batches == batches
 
 
 def test_threads_share_what_waits() -> None:

@@ -134,7 +134,7 @@ def test_rows_that_take_the_time_of_one_go_together() -> None:
         assert lane.takes(1024)
         await asyncio.gather(*[ask(lane, 2.0, rows=16) for _ in range(60)])
 
-    run(main, graph, Unit(rows=1024, seconds=0.004, most_rows=1024))
+    run(main, graph, Unit(rows=1024, seconds=0.004))
 
     assert graph.batches == [1, 1, 16, 59 * 16]
 
