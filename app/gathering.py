@@ -18,7 +18,7 @@ from app.pool import Pace, Pool
 from app.session import Unit
 from app.together import Answer, asked_together
 
-TOGETHER_SECONDS = 0.02
+TOGETHER_SECONDS = 0.04
 """What a thread takes at once, where that is more than one question: reading and answering several one after the other
 costs less than each between two runs of a graph, which leaves the caches cold."""
 

@@ -29,7 +29,7 @@ class Scored(Struct, frozen=True):
 
 
 class Health:
-    """What was scored by every model; rows are kept until a model has `MOST_KEPT` readings, or until `settle` is called."""
+    """What was scored by every model; rows are kept until they have `MOST_KEPT` readings, or `settle` is called."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._families = _Families(registry)

@@ -44,15 +44,13 @@ class Lane(Generic[Answer]):
         self,
         graph: Callable[[Array], Answer],
         unit: Unit,
-        question_seconds: float,
         backlog: Backlog,
         metrics: Metrics,
     ) -> None:
-        """A question that takes longer than `question_seconds`, and than a unit, is not for the event loop."""
+        """To this graph, whose work is counted in `unit`s."""
         self._graph = graph
         self._unit = unit
         self._metrics = metrics
-        self._question_seconds = question_seconds
         self._backlog = backlog
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[_Question[Answer]] = deque()
@@ -62,9 +60,9 @@ class Lane(Generic[Answer]):
         self._alone = False
         """Whether the next question is thought to be the only one of its turn."""
 
-    def takes(self, rows: int) -> bool:
-        """Whether so many rows are few enough for the event loop."""
-        return rows <= self._unit.rows or self._seconds(rows) <= self._question_seconds
+    def takes(self, rows: int, seconds: float) -> bool:
+        """Whether so many rows take `seconds` at most, or are no more than what takes as long as one."""
+        return rows <= self._unit.rows or self._seconds(rows) <= seconds
 
     def now(self, x: Array) -> Answer:
         """What the graph says of rows x, asked at once and on the thread that this is called on."""

@@ -20,7 +20,7 @@ TINY_BODY = 2**12
 """Bytes of which reading costs so little that it does not matter whether there will be room for what they ask."""
 
 QUESTION_SECONDS = 0.001
-"""A question that takes longer than this goes to a thread, where there is a CPU for one."""
+"""A question that takes longer than this is not for the event loop while others wait, or where there is another CPU."""
 
 FIRST_SECONDS_A_BYTE = 1e-7
 """What a byte of a large body is thought to cost before any was measured."""
@@ -37,11 +37,11 @@ class Scheduler:
     """The ways to the graphs that were asked, and the threads for everything that is not small."""
 
     def __init__(self, pool: Pool, cpus: int, backlog: Backlog, metrics: Metrics) -> None:
-        """Compute in `pool` beside the event loop, whose is the backlog; of one CPU each would only take its turn."""
+        """Compute in `pool` beside the event loop, whose is the backlog."""
         self._pool = pool
         self._backlog = backlog
         self._metrics = metrics
-        self._question_seconds = QUESTION_SECONDS if cpus > 1 else TURN_SECONDS
+        self._cpus = cpus
         self._ways: dict[Graph, _Way] = {}
         self._a_byte = Pace(FIRST_SECONDS_A_BYTE)
         self._a_row = Pace(UNITS["cpu"].seconds)
@@ -78,9 +78,18 @@ class Scheduler:
             rest = self._once_begun(lambda: self._compute(task))
             return await wait(self._pool.run(rest, len(task.x), self._a_row))
         way = self._way(task)
-        if way.lane.takes(len(task.x)):
+        if way.lane.takes(len(task.x), self._question_seconds()):
             return self._finish(task, await way.lane.ask(task.x))
         return await wait(way.gathering.ask(task.x, partial(self._finish, task)))
+
+    def _question_seconds(self) -> float:
+        """What a question for the event loop may take now.
+
+        On the loop's own CPU a thread would only take its turn, which costs more than it gives to who is alone; where
+        several wait they go together in a thread.
+        """
+        is_alone = self._cpus == 1 and not self._pool.backlog.pieces and not self._backlog.pieces
+        return TURN_SECONDS if is_alone else QUESTION_SECONDS
 
     def _once_begun(self, work: Callable[[], Result]) -> Callable[[], Result]:
         """The same work, which tells how long it has waited for a thread."""
@@ -120,7 +129,7 @@ class Scheduler:
     def _way(self, task: Task[Any]) -> "_Way":
         way = self._ways.get(task.graph)
         if way is None:
-            lane = Lane[Any](task.graph, task.unit, self._question_seconds, self._backlog, self._metrics)
+            lane = Lane[Any](task.graph, task.unit, self._backlog, self._metrics)
             way = self._ways[task.graph] = _Way(lane, Gathering(lane.now, self._pool, task.unit, self._metrics))
         return way
 

@@ -49,7 +49,7 @@ async def ask(lane: Lane[Said], value: float, rows: int = 1, turns: int = 0) -> 
 
 def run(question: Callable[[Lane[Said]], Awaitable[object]], graph: Graph, unit: Unit = UNITS["cpu"]) -> None:
     async def main() -> None:
-        await question(Lane(graph, unit, 0.001, Backlog(60), Metrics()))
+        await question(Lane(graph, unit, Backlog(60), Metrics()))
 
     asyncio.run(main())
 
@@ -131,7 +131,7 @@ def test_rows_that_take_the_time_of_one_go_together() -> None:
     async def main(lane: Lane[Said]) -> None:
         await ask(lane, 1.0)
         await ask(lane, 1.0)
-        assert lane.takes(1024)
+        assert lane.takes(1024, 0.001)
         await asyncio.gather(*[ask(lane, 2.0, rows=16) for _ in range(60)])
 
     run(main, graph, Unit(rows=1024, seconds=0.004))
@@ -165,7 +165,7 @@ def test_a_question_that_waited_far_longer_than_it_was_to_is_given_up() -> None:
         return graph(x)
 
     async def main() -> list[Said | BaseException]:
-        lane = Lane(slowly, UNITS["cpu"], 0.001, Backlog(0.01), Metrics())
+        lane = Lane(slowly, UNITS["cpu"], Backlog(0.01), Metrics())
         return await asyncio.gather(*[lane.ask(np.ones((60, 2))) for _ in range(3)], return_exceptions=True)
 
     answers = asyncio.run(main())
@@ -178,9 +178,9 @@ def test_rows_that_take_long_are_not_for_the_loop() -> None:
     """What a row costs is not known yet, so that five may be too many."""
 
     async def main(lane: Lane[Said]) -> None:
-        assert lane.takes(1)
-        assert lane.takes(5)
-        assert not lane.takes(6)
+        assert lane.takes(1, 0.001)
+        assert lane.takes(5, 0.001)
+        assert not lane.takes(6, 0.001)
 
     run(main, Graph())
 
@@ -189,10 +189,10 @@ def test_a_lane_learns_from_what_was_asked_elsewhere() -> None:
     """Rows that were thought too many for the loop, and asked about in a thread, are seen not to be."""
 
     async def main(lane: Lane[Said]) -> None:
-        assert not lane.takes(100)
+        assert not lane.takes(100, 0.001)
         for _ in range(3):
             await asyncio.to_thread(lane.now, np.ones((100, 2)))
-        assert lane.takes(100)
+        assert lane.takes(100, 0.001)
 
     run(main, Graph())
 
@@ -204,7 +204,7 @@ def test_rows_have_the_same_bits_in_any_company(plant_engine: Engine, cuts: list
     alone = plant_engine.score(x)
 
     async def main() -> list[Scores]:
-        lane = Lane(plant_engine.score, UNITS["cpu"], 0.001, Backlog(60), Metrics())
+        lane = Lane(plant_engine.score, UNITS["cpu"], Backlog(60), Metrics())
         return list(await asyncio.gather(*[lane.ask(part) for part in np.split(x, np.cumsum(cuts)[:-1])]))
 
     parts = asyncio.run(main())

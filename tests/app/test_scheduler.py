@@ -28,14 +28,29 @@ def graph(x: Array) -> Where:
     return Where(np.full(len(x), threading.get_ident(), dtype=float))
 
 
-@pytest.mark.parametrize(("rows", "cpus", "on_loop"), [(1, 2, True), (10, 2, False), (10, 1, True), (1000, 1, False)])
-def test_a_thread_computes_what_takes_long_where_there_is_a_cpu_for_it(rows: int, cpus: int, on_loop: bool) -> None:
-    """A row is thought to cost 0.2 ms: 2 ms are for the loop only where a thread would have to share its CPU."""
+@pytest.mark.parametrize(
+    ("rows", "cpus", "others", "on_loop"),
+    [
+        (1, 2, 0, True),
+        (10, 2, 0, False),
+        (10, 1, 0, True),
+        (10, 1, 1, False),
+        (1, 1, 1, True),
+        (1000, 1, 0, False),
+    ],
+)
+def test_a_thread_computes_what_takes_long_where_that_gains_something(
+    rows: int, cpus: int, others: int, on_loop: bool
+) -> None:
+    """A row is thought to cost 0.2 ms: 2 ms are for the loop only where a thread shares its CPU and nobody waits."""
 
     async def main() -> float:
         with ThreadPoolExecutor(1) as threads:
             task = Task(graph, np.ones((rows, 2)), lambda where: float(where.thread[0]), light=True, unit=UNITS["cpu"])
-            scheduler = Scheduler(Pool(threads, Backlog(60)), cpus, Backlog(60), Metrics())
+            of_threads = Backlog(60)
+            scheduler = Scheduler(Pool(threads, of_threads), cpus, Backlog(60), Metrics())
+            for _ in range(others):
+                of_threads.add(1.0)
             return await scheduler.answer(lambda body: task, b"", patiently)
 
     assert (asyncio.run(main()) == threading.get_ident()) is on_loop
