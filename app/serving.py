@@ -4,6 +4,8 @@ import logging
 import os
 import signal
 import socket
+import time
+from collections.abc import Callable
 from functools import partial
 from types import FrameType
 from typing import NoReturn
@@ -25,6 +27,8 @@ from app.tls import Tls
 from app.trial import tried
 
 STARTUP_FAILED = 3
+AGAIN_SECONDS = 2.0
+"""After which a worker that cannot take the place of one that died looks again."""
 
 logger = logging.getLogger("nelbo")
 
@@ -68,9 +72,9 @@ def serve(settings: Settings) -> int:
         uvicorn.Server(config).run(sockets=[listener])
         return 0
     with shared_between_processes():
-        supervisor = Workers(config, [listener])
+        supervisor = Workers(config, [listener], partial(_replacement, settings, stock))
         supervisor.run()
-    return STARTUP_FAILED if any(process.exitcode == STARTUP_FAILED for process in supervisor.processes) else 0
+    return STARTUP_FAILED if supervisor.failed else 0
 
 
 def _end(number: int, frame: FrameType | None) -> NoReturn:
@@ -82,10 +86,25 @@ def _end(number: int, frame: FrameType | None) -> NoReturn:
 
 
 class Workers(Multiprocess):
-    """Several processes at one port."""
+    """Several processes at one port; those that come later than the first have an application of their own."""
+
+    def __init__(
+        self, config: uvicorn.Config, sockets: list[socket.socket], replacement: Callable[[], FastAPI]
+    ) -> None:
+        """As uvicorn has it, and what makes the application of who takes the place of one that died."""
+        super().__init__(config, sockets)
+        self._replacement = replacement
+        self.failed = False
+        """Whether it ends since one could not start, and not since it was told to."""
+
+    def init_processes(self) -> None:
+        """Start the first."""
+        super().init_processes()
+        self.config.app = self._replacement
 
     def terminate_all(self) -> None:
         """Tell them to stop, and let go of the port: it closes with the last of them, and nobody connects in vain."""
+        self.failed = any(process.exitcode == STARTUP_FAILED for process in self.processes)
         super().terminate_all()
         for listener in self.sockets:
             listener.close()
@@ -104,6 +123,20 @@ def _worker(settings: Settings, stock: Stock) -> FastAPI:
     except NelboError as error:
         logger.critical("cannot start: %s", error)
         raise SystemExit(STARTUP_FAILED) from error
+
+
+def _replacement(settings: Settings, stock: Stock) -> FastAPI:
+    """The application of a worker in the place of one that died.
+
+    Others answer meanwhile, and are not to be stopped by what this one finds: it waits until something can be served.
+    """
+    logs.begin(settings.log)
+    while True:
+        try:
+            return _application(settings, tried(stock, look(settings.models), settings))
+        except NelboError as error:
+            logger.critical("a worker cannot start, and will try again: %s", error)
+        time.sleep(AGAIN_SECONDS)
 
 
 def _listen(settings: Settings) -> socket.socket:

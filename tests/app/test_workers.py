@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from app import serving
+from benchmarks.soak.place import workers_of
 from tests.app.test_main import JSON, ROW, exchange, port_of, start
 
 WORKERS = 2
@@ -38,6 +41,14 @@ def ask(port: int, method: str, path: str, body: bytes | None = None) -> bytes:
     answer = response.read()
     connection.close()
     return answer
+
+
+def until(log: Path, told: str, times: int) -> None:
+    """Wait until a log has told something so many times."""
+    deadline = time.monotonic() + 60
+    while log.read_text().count(told) < times:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_workers_answer_the_same_and_add_up_what_they_count(port: int) -> None:
@@ -78,14 +89,34 @@ def test_workers_that_cannot_start_stop_the_service(models: Path, tmp_path: Path
     assert "Traceback" not in told
 
 
+def test_a_worker_that_cannot_take_a_dead_one_s_place_waits_until_it_can(models: Path, tmp_path: Path) -> None:
+    """Nothing in the folder can be served any more: the other worker goes on with what it has, and is not stopped."""
+    folder, aside, log = tmp_path / "models", tmp_path / "aside", tmp_path / "log"
+    shutil.copytree(models / "plant" / "1", folder / "plant" / "1")
+    process = start(folder, log, NELBO_WORKERS=str(WORKERS), NELBO_WATCH_SECONDS="0")
+    try:
+        port = port_of(process, log)
+        until(log, "serving plant@1", WORKERS)
+        (folder / "plant" / "1").rename(aside)
+        os.kill(workers_of(process.pid)[0], signal.SIGKILL)
+        until(log, "a worker cannot start, and will try again: ", 1)
+        assert {json.loads(ask(port, "POST", "/score", ROW))["version"] for _ in range(5)} == {1}
+        aside.rename(folder / "plant" / "1")
+        os.kill(workers_of(process.pid)[0], signal.SIGKILL)
+        assert json.loads(ask(port, "POST", "/score", ROW))["version"] == 1
+        assert process.poll() is None
+    finally:
+        process.terminate()
+        assert process.wait(30) == 0
+
+
 def test_a_worker_that_dies_is_replaced(models: Path, tmp_path: Path) -> None:
     """What it had counted stays counted."""
     process = start(models, tmp_path / "log", NELBO_WORKERS=str(WORKERS))
     try:
         port = port_of(process, tmp_path / "log")
         ask(port, "POST", "/score", ROW)
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        workers = [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+        workers = workers_of(process.pid)
         assert len(workers) == WORKERS
         for worker in workers:
             os.kill(worker, signal.SIGKILL)
