@@ -214,7 +214,7 @@ def test_more_than_can_be_computed_soon_is_refused(models: Path, tmp_path: Path)
     """With 503 and when to ask again; what was taken is answered, and so is whoever comes later."""
     process = start(models, tmp_path / "log", NELBO_QUEUE_SECONDS="0.001")
     port = port_of(process, tmp_path / "log")
-    body = json.dumps({"rows": [[20, 1013, 5, 3]] * 50}).encode()
+    body = json.dumps({"rows": [[20, 1013, 5, 3]] * 1000}).encode()
     head = b"POST /score HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n"
     request = head + b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
     try:
