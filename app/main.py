@@ -1,9 +1,8 @@
 """The application: it puts the parts together."""
 
-import gc
 import logging
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 
 from fastapi import FastAPI, Request, Response
@@ -19,6 +18,7 @@ from app.body import Intake
 from app.cpus import available
 from app.drain import Drain
 from app.errors import Forbidden, RequestError, Unauthenticated
+from app.interpreter import tuned
 from app.keyring import Keyring
 from app.metrics import Metrics
 from app.openapi import Documents, document
@@ -36,8 +36,6 @@ HTTP_PROBLEMS: dict[int, tuple[str, str]] = {
     404: ("not-found", "There is nothing at this address; /docs shows what there is."),
     405: ("method-not-allowed", "This address takes another method, see the header Allow."),
 }
-COLLECTED_AFTER = (50_000, 20, 100)
-"""New objects after which the youngest are looked through for cycles, and so on; Python's own numbers begin at 700."""
 
 logger = logging.getLogger("nelbo")
 
@@ -93,7 +91,7 @@ async def _lifespan(
     cpus = max(1, available() // settings.workers)
     threads = settings.threads or cpus
     metrics.tell_build(**versions())
-    with computing(threads) as executor, _few_collections(), drain.at_sigterm():
+    with computing(threads) as executor, tuned(), drain.at_sigterm():
         of_threads, of_loop = Backlog(settings.queue_seconds, threads), Backlog(settings.queue_seconds)
         scheduler = Scheduler(Pool(executor, of_threads), cpus, of_loop, metrics)
         # Taken, since whatever holds the first repository keeps its models in memory when others are served.
@@ -104,20 +102,6 @@ async def _lifespan(
             service = Service(settings, shelf, metrics, Intake(settings), scheduler, drain, documents.of)
             yield {"service": service, "reception": reception}
     logger.info("stopped")
-
-
-@contextmanager
-def _few_collections() -> Iterator[None]:
-    """Spare the requests the collector's work: what was made to start stays, and what a request makes has no cycles."""
-    before = gc.get_threshold()
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*COLLECTED_AFTER)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
-        gc.unfreeze()
 
 
 async def _refused(request: Request, error: Exception) -> Response:

@@ -19,7 +19,7 @@ from fastapi import Request, Response
 from fastapi.testclient import TestClient
 from starlette.middleware.base import RequestResponseEndpoint
 
-from app import main, serving
+from app import interpreter, main, serving
 from app.errors import RequestError, SettingsError
 from app.main import create_app
 from app.settings import Settings
@@ -323,13 +323,16 @@ def test_middleware_that_is_added_is_around_every_answer(settings: Settings) -> 
     assert all("x-request-id" in answer.headers for answer in answers)
 
 
-def test_the_collector_is_as_before_when_the_application_has_ended(settings: Settings) -> None:
-    """While it runs it looks for cycles less often."""
-    others = gc.get_threshold()
+def test_the_interpreter_is_as_before_when_the_application_has_ended(settings: Settings) -> None:
+    """While it runs it looks for cycles less often, and threads take shorter turns."""
+    thresholds, interval = gc.get_threshold(), sys.getswitchinterval()
     gc.set_threshold(701, 11, 12)
+    sys.setswitchinterval(0.25)
     try:
         with TestClient(create_app(settings)):
-            assert gc.get_threshold() == main.COLLECTED_AFTER
-        assert gc.get_threshold() == (701, 11, 12)
+            assert gc.get_threshold() == interpreter.COLLECTED_AFTER
+            assert sys.getswitchinterval() == pytest.approx(interpreter.SWITCH_SECONDS)
+        assert (gc.get_threshold(), sys.getswitchinterval()) == ((701, 11, 12), 0.25)
     finally:
-        gc.set_threshold(*others)
+        gc.set_threshold(*thresholds)
+        sys.setswitchinterval(interval)
