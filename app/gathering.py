@@ -97,7 +97,10 @@ class Gathering(Generic[Answer]):
             if self._waiting:
                 self._call()
         if together:
-            outcomes = self._outcomes(together)
+            try:
+                outcomes = self._outcomes(together)
+            except Exception as error:  # of whatever is between the graph and the results: nobody waits for ever
+                outcomes = [_Outcome(question, None, error) for question in together]
             self._loop.call_soon_threadsafe(self._settle, outcomes)
 
     def _share(self) -> Iterator[_Question]:

@@ -28,10 +28,9 @@ def asked_together(graph: Callable[[Array], Answer], questions: Sequence[Array])
         except Exception as error:
             return [error]
     try:
-        whole = graph(np.concatenate(questions))
+        return [*_parted(graph(np.concatenate(questions)), questions)]
     except Exception:
         return [answer for question in questions for answer in asked_together(graph, [question])]
-    return [*_parted(whole, questions)]
 
 
 def _parted(whole: Answer, questions: Sequence[Array]) -> Iterator[Answer]:

@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import pytest
@@ -151,6 +151,24 @@ def test_a_question_whose_asker_is_gone_is_left_out() -> None:
     run(question, graph)
 
     assert graph.batches == [1, 3]
+
+
+def test_nobody_waits_for_ever_where_a_graph_says_what_cannot_be_parted() -> None:
+    """Its fault is everybody's error, and nothing of it is counted any more."""
+
+    def odd(x: Array) -> Said:
+        return cast(Said, list(x))
+
+    async def main() -> int:
+        with ThreadPoolExecutor(1) as executor:
+            backlog = Backlog(60)
+            gathering = Gathering(odd, Pool(executor, backlog), UNIT, Metrics())
+            tasks = [await begin(gathering, 1.0, rows=2) for _ in range(3)]
+            ended = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 20)
+            assert all(isinstance(answer, AttributeError) for answer in ended)
+            return backlog.pieces
+
+    assert asyncio.run(main()) == 0
 
 
 def test_a_question_that_waited_far_longer_than_it_was_to_is_given_up() -> None:
