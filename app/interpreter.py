@@ -9,7 +9,7 @@ COLLECTED_AFTER = (50_000, 20, 100)
 """New objects after which the youngest are looked through for cycles, and so on; Python's own numbers begin at 700."""
 SWITCH_SECONDS = 0.002
 """After which a thread that holds Python's lock lets go of it for another. Python's own 0.005 is what the event loop
-would wait again and again while a thread reads a long body; far less would cut short threads that are about to end."""
+would wait again and again while a thread reads a long body."""
 
 
 @contextmanager

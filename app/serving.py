@@ -115,11 +115,16 @@ def _application(settings: Settings, stock: Stock) -> FastAPI:
     return create_app(settings, open_repository(settings, stock))
 
 
+def _later_application(settings: Settings, stock: Stock) -> FastAPI:
+    """The application where time has passed since the stock was tried: what was published meanwhile is tried first."""
+    return _application(settings, tried(stock, look(settings.models), settings))
+
+
 def _worker(settings: Settings, stock: Stock) -> FastAPI:
-    """The application of one of several processes; what was published since they were started is tried first."""
+    """The application of one of several processes."""
     logs.begin(settings.log)
     try:
-        return _application(settings, tried(stock, look(settings.models), settings))
+        return _later_application(settings, stock)
     except NelboError as error:
         logger.critical("cannot start: %s", error)
         raise SystemExit(STARTUP_FAILED) from error
@@ -133,7 +138,7 @@ def _replacement(settings: Settings, stock: Stock) -> FastAPI:
     logs.begin(settings.log)
     while True:
         try:
-            return _application(settings, tried(stock, look(settings.models), settings))
+            return _later_application(settings, stock)
         except NelboError as error:
             logger.critical("a worker cannot start, and will try again: %s", error)
         time.sleep(AGAIN_SECONDS)

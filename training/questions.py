@@ -16,8 +16,6 @@ from training.vae import costs
 
 CONSTANT_NATS = 0.5
 """A sensor that never moved costs ½ ((x − value) / scale)² nats: nothing at rest, and no density is bought by it."""
-
-
 OF_ROWS = (
     *("latent_mean", "latent_scale"),
     *("mean", "scale"),

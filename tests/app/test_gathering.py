@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -51,7 +51,7 @@ def run(
     question: Callable[[Gathering[Said]], Awaitable[None]],
     graph: Graph,
     threads: int = 1,
-    most: float = 1e9,
+    most: float = 60,
     unit: Unit = UNIT,
 ) -> None:
     async def main() -> None:
@@ -113,7 +113,7 @@ def test_what_waits_while_the_threads_are_at_work_goes_together(seconds: float, 
         graph.may.set()
         await asyncio.gather(*tasks)
 
-    run(question, graph, unit=Unit(rows=1, seconds=seconds))
+    run(question, graph, most=1e9, unit=Unit(rows=1, seconds=seconds))
 
     assert graph.batches == batches
 
@@ -153,19 +153,25 @@ def test_a_question_whose_asker_is_gone_is_left_out() -> None:
     assert graph.batches == [1, 3]
 
 
-def test_nobody_waits_for_ever_where_a_graph_says_what_cannot_be_parted() -> None:
-    """Its fault is everybody's error, and nothing of it is counted any more."""
-
-    def odd(x: Array) -> Said:
-        return cast(Said, list(x))
+@pytest.mark.parametrize(
+    ("graph", "rows", "fault"),
+    [
+        pytest.param(lambda x: list(x), 2, AttributeError, id="an answer that cannot be parted"),
+        pytest.param(lambda x: Said(x), 0, ZeroDivisionError, id="no rows to tell a pace by"),
+    ],
+)
+def test_nobody_waits_for_ever_whatever_goes_wrong(
+    graph: Callable[[Array], Said], rows: int, fault: type[Exception]
+) -> None:
+    """A fault between the graph and the results is everybody's error, and nothing of it is counted any more."""
 
     async def main() -> int:
         with ThreadPoolExecutor(1) as executor:
             backlog = Backlog(60)
-            gathering = Gathering(odd, Pool(executor, backlog), UNIT, Metrics())
-            tasks = [await begin(gathering, 1.0, rows=2) for _ in range(3)]
+            gathering = Gathering(graph, Pool(executor, backlog), UNIT, Metrics())
+            tasks = [await begin(gathering, 1.0, rows) for _ in range(3)]
             ended = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 20)
-            assert all(isinstance(answer, AttributeError) for answer in ended)
+            assert [type(answer) for answer in ended] == 3 * [fault]
             return backlog.pieces
 
     assert asyncio.run(main()) == 0

@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import socket
-import time
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 from app import serving
 from benchmarks.soak.place import workers_of
 from tests.app.test_main import JSON, ROW, exchange, port_of, start
+from tests.app.test_scoring import wait_until
 
 WORKERS = 2
 
@@ -41,14 +41,6 @@ def ask(port: int, method: str, path: str, body: bytes | None = None) -> bytes:
     answer = response.read()
     connection.close()
     return answer
-
-
-def until(log: Path, told: str, times: int) -> None:
-    """Wait until a log has told something so many times."""
-    deadline = time.monotonic() + 60
-    while log.read_text().count(told) < times:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_workers_answer_the_same_and_add_up_what_they_count(port: int) -> None:
@@ -96,10 +88,10 @@ def test_a_worker_that_cannot_take_a_dead_one_s_place_waits_until_it_can(models:
     process = start(folder, log, NELBO_WORKERS=str(WORKERS), NELBO_WATCH_SECONDS="0")
     try:
         port = port_of(process, log)
-        until(log, "serving plant@1", WORKERS)
+        wait_until(lambda: log.read_text().count("serving plant@1") == WORKERS)
         (folder / "plant" / "1").rename(aside)
         os.kill(workers_of(process.pid)[0], signal.SIGKILL)
-        until(log, "a worker cannot start, and will try again: ", 1)
+        wait_until(lambda: "a worker cannot start, and will try again: " in log.read_text())
         assert {json.loads(ask(port, "POST", "/score", ROW))["version"] for _ in range(5)} == {1}
         aside.rename(folder / "plant" / "1")
         os.kill(workers_of(process.pid)[0], signal.SIGKILL)
