@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 
+from app.allocator import give_back
 from app.errors import InvalidContent, UnknownResource
 from app.metrics import Metrics
 from app.repository import Repository, renewed
@@ -32,6 +33,8 @@ class Shelf:
         self._changed = changed
         # No nicer than the event loop: where that has no rest, a new model would not come for minutes.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="models")
+        self._is_left_over = False
+        """Whether something else was served when the folder was looked at last."""
         self._count(EMPTY)
 
     @asynccontextmanager
@@ -88,10 +91,13 @@ class Shelf:
         return now
 
     def _renew(self, prepared: Callable[[Repository], Stock]) -> Repository:
+        if self._is_left_over:  # whoever was answered by it then has had time to end
+            self._is_left_over = False
+            give_back()
         served = self.repository
         now = renewed(served, prepared(served), self._settings)
         if now is not served:
-            self.repository = now
+            self.repository, self._is_left_over = now, True
             self._count(served.stock)
         return now
 

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import json
 import shutil
+import sys
 import weakref
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,7 @@ from app.settings import Settings
 from app.shelf import Shelf
 from app.stock import GONE
 from app.verbs import score
+from tests.app.test_allocator import BLOCK, BLOCKS, resident, scattered
 
 ROW = b'{"rows": [[20, 1013, 5, 3]]}'
 
@@ -300,6 +302,26 @@ def test_a_model_goes_with_the_last_request_that_has_it(models: Path, root: Path
         asyncio.run(run())
     finally:
         gc.enable()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing is given back")
+def test_the_memory_that_a_change_leaves_goes_back_with_the_next_look(models: Path, root: Path) -> None:
+    """No other look does it: who is answered has just been given that memory, and will be again."""
+
+    async def do(shelf: Shelf, metrics: Metrics) -> None:
+        put(models, root, "plant", 2)
+        await shelf.look()
+        held, full = scattered(), resident()
+
+        await shelf.look()
+        assert resident() < full - BLOCK * BLOCKS / 2
+
+        held += scattered()
+        full = resident()
+        await shelf.look()
+        assert resident() > full - BLOCK * BLOCKS / 10
+
+    on(root, do)
 
 
 def test_unloading_lasts_until_it_is_loaded(models: Path, root: Path) -> None:
