@@ -7,7 +7,8 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from app.cursor import Scalar
-from app.diagnosis import Fields, Group, OneRow, Option, Row, RowsField
+from app.fields import Fields, Group, OneRow, Option, RowsField
+from app.shape import Row
 
 MAX_SEED = 2**63 - 1
 MAX_DRAWS = 1024

@@ -23,8 +23,8 @@ from app.bodies import (
     is_draws,
     is_seed,
 )
-from app.diagnosis import Shape
 from app.reading import Reading, Rows
+from app.shape import Shape
 
 Answer = Mapping[str, npt.NDArray[np.generic] | list[float] | str | int | float]
 

@@ -5,13 +5,16 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from app.array import Array
-from app.diagnosis import Shape
 from app.errors import InvalidContent, MalformedBody
 from app.infer_body import Output, OutputParameters, Parameters, decode, end_of_json
 from app.infer_rows import read_inputs, read_raw
+from app.shape import Shape
 
 OTHER_OBJECTS = 1000
 """Objects that a request may hold beside its inputs and outputs, which the protocol leaves open; more are not built."""
+MOST_TIMES = 2
+"""A request of so many times the values that its rows may have is not read, which would hold up others; what is wrong
+with fewer is told exactly."""
 
 
 class Wanted(Struct, frozen=True):
@@ -42,11 +45,7 @@ def read_infer(body: bytes, header: str | None, shape: Shape, outputs: Sequence[
     end = end_of_json(header, len(body))
     if end == 0:
         return InferRequest(None, read_raw(memoryview(body), shape), _wanted([], True, outputs), None)
-    most = OTHER_OBJECTS + 2 * (len(shape.sensors) + len(outputs))  # each input and output has one of parameters
-    if end > most and body.count(b"{", 0, end) > most:
-        raise InvalidContent(
-            "shape", f"The JSON is not an inference request of this model: it has over {most} objects."
-        )
+    _require_few(body, end, shape, outputs)
     asked = decode(body[:end])
     parameters = asked.parameters or Parameters()
     return InferRequest(
@@ -55,6 +54,23 @@ def read_infer(body: bytes, header: str | None, shape: Shape, outputs: Sequence[
         outputs=_wanted(asked.outputs or [], parameters.binary_data_output, outputs),
         false_alarm_rate=parameters.false_alarm_rate,
     )
+
+
+def _require_few(body: bytes, end: int, shape: Shape, outputs: Sequence[str]) -> None:
+    """Refuse a JSON that ends there and has more in it than can be meant.
+
+    Raises:
+        InvalidContent: `shape` or `dimension-mismatch`.
+    """
+    objects = OTHER_OBJECTS + 2 * (len(shape.sensors) + len(outputs))  # each input and output has one of parameters
+    values = MOST_TIMES * shape.max_rows * len(shape.sensors) + objects
+    for code, what, mark, most in (
+        ("shape", "objects", b"{", objects),
+        ("dimension-mismatch", "values", b",", values),
+    ):
+        if end > most and body.count(mark, 0, end) > most:
+            told = f"it has over {most} {what}; expected at most {shape.max_rows} rows of {len(shape.sensors)} sensors"
+            raise InvalidContent(code, f"The JSON is not an inference request of this model: {told}.")
 
 
 def _wanted(asked: Sequence[Output], binary: bool, outputs: Sequence[str]) -> tuple[Wanted, ...]:

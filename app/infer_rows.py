@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from app.array import Array
-from app.diagnosis import Shape
 from app.errors import InvalidContent
 from app.infer_body import HEADER, Input
+from app.shape import Shape
 from app.tensors import Heading, from_bytes, from_json
 
 X = "x"

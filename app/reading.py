@@ -1,7 +1,7 @@
 """A body, being read: decoded once, and only when something about it is odd read again by `diagnosis` to say what.
 
 The decoder lets no other thread have its turn until it is done, so that it is never given much at once: a long body is
-decoded without its rows, and these in pieces.
+decoded without its rows, and these in pieces; one that has too much in it for that is not decoded at all.
 """
 
 from collections.abc import Iterator
@@ -13,8 +13,10 @@ from msgspec import Raw, Struct
 
 from app.array import Array, has_nan
 from app.bodies import Body, names_in
-from app.diagnosis import Fields, Row, Shape, explain
+from app.diagnosis import explain
 from app.errors import MalformedBody
+from app.fields import Fields
+from app.shape import Row, Shape
 from app.slices import LONG, slices
 
 VALUES_AT_ONCE = 2**16
@@ -60,25 +62,29 @@ class Reading(Struct, frozen=True):
             MalformedBody, InvalidContent: a long body is wrong.
         """
         short = cls(body, fields, shape, body, None)
+        # A body with more brackets has too many rows or nests them, and is never built in memory.
+        if len(body) > shape.most_brackets and _brackets(body) > shape.most_brackets:
+            short.refuse()
         if len(body) <= LONG:
             return short
+        others = len(fields) + shape.most_commas
+        if body.count(b",") > others + shape.max_rows * shape.most_commas:
+            short.refuse()
         try:
-            rows = bytes(_OUTLINE.decode(body).rows)
+            rows = _OUTLINE.decode(body).rows
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             short.refuse()
-        before, _, behind = body.partition(rows) if rows else (body, b"", b"")
-        text = before + b"[]" * bool(rows) + behind
-        if text.count(b",") > len(fields) + shape.most_commas:
+        start = _address(rows) - _address(body) if rows else len(body)
+        stop = start + len(memoryview(rows))
+        text = body[:start] + b"[]" * bool(rows) + body[stop:]
+        if text.count(b",") > others:
             short.refuse()
-        return cls(body, fields, shape, text, rows or None)
+        return cls(body, fields, shape, text, body[start:stop] or None)
 
     def decoded(self, decoder: msgspec.json.Decoder[Body]) -> Body:
         """The body's fields, every name in it once."""
         if not self.body:
             raise MalformedBody("empty-body", "The body is empty; expected a JSON object.")
-        # A body with more brackets has too many rows or nests them, and is never built in memory.
-        if len(self.body) > self.shape.most_brackets and _brackets(self.body) > self.shape.most_brackets:
-            self.refuse()
         try:
             read = decoder.decode(self.text)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -142,6 +148,11 @@ class Reading(Struct, frozen=True):
         """Say what is wrong."""
         explain(self.body, self.fields, self.shape)
         raise MalformedBody("invalid-json", "The body cannot be read as the JSON that is documented here.")
+
+
+def _address(part: bytes) -> int:
+    """Where in memory it begins. What the decoder passes over is a view of the body (msgspec.Raw), not a copy."""
+    return np.frombuffer(part, np.uint8).ctypes.data
 
 
 def _brackets(body: bytes) -> int:

@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 from pydantic import MISSING, BaseModel, ConfigDict, Field
 
 from app.bodies import MAX_DRAWS, MAX_SEED
-from app.diagnosis import FLOAT32_LIMIT
 from app.ranking import MAX_RATE
+from app.shape import FLOAT32_LIMIT
 
 FLOAT32_MAX = math.nextafter(FLOAT32_LIMIT, 0.0)
 """The greatest double that a float32 can hold when it is rounded."""

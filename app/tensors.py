@@ -13,8 +13,8 @@ import numpy as np
 from msgspec import Struct
 
 from app.array import Array
-from app.diagnosis import FLOAT32_LIMIT
 from app.errors import InvalidContent
+from app.shape import FLOAT32_LIMIT
 from app.slices import LONG, slices
 
 DATATYPES: dict[str, np.dtype[np.number[Any]]] = {

@@ -13,7 +13,6 @@ from app import codec
 from app.array import Array
 from app.calibration import discoveries
 from app.codec import ScoreQuestion
-from app.diagnosis import Shape
 from app.engine import Encoding
 from app.errors import Fault, InvalidContent
 from app.health import Scored
@@ -23,6 +22,7 @@ from app.noise import standard_normal
 from app.ranking import MAX_RATE
 from app.session import Unit
 from app.settings import Settings
+from app.shape import Shape
 
 FALSE_ALARM_RATE = 0.01
 EXACT_SEEDS = 53

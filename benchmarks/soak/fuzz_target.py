@@ -12,9 +12,9 @@ import numpy as np
 
 with atheris.instrument_imports(include=["app"]):
     from app import codec
-    from app.diagnosis import Shape
     from app.errors import RequestError
     from app.infer_request import read_infer
+    from app.shape import Shape
     from app.tensors import DATATYPES
 
 from benchmarks.soak.oracle import rows_of, tensor_of, values_of

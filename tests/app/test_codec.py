@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from app import codec, reading, slices
 from app.codec import Bound
-from app.diagnosis import FLOAT32_LIMIT, Shape
 from app.errors import RequestError
+from app.shape import FLOAT32_LIMIT, Shape
 from benchmarks.soak.oracle import rows_of
 
 SENSORS = ("temperature", "pressure", "flow", "valve")

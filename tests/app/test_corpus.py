@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from app import codec
-from app.diagnosis import Shape
 from app.main import create_app
 from app.settings import Settings
+from app.shape import Shape
 from tests.app.asgi import Answer, Asked, running
 from tests.app.corpus import (
     ENVELOPES,

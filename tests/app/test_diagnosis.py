@@ -3,8 +3,8 @@
 import pytest
 
 from app import codec
-from app.diagnosis import Shape
 from app.errors import InvalidContent, RequestError
+from app.shape import Shape
 
 SHAPE = Shape(("temperature", "pressure", "flow", "valve"), max_rows=16384)
 GOOD = b"[1,2,3,4]"

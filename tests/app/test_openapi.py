@@ -10,10 +10,10 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from app import codec, schemas, v2_schemas
-from app.diagnosis import Shape
 from app.errors import Forbidden, RequestError, Unauthenticated
 from app.main import HTTP_PROBLEMS
 from app.refusals import STATUS, V2_STATUS
+from app.shape import Shape
 from tests.conftest import PLANT_NAMES
 
 ROOT_VERBS = ("/encode", "/reconstruct", "/sample", "/score")

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from app.array import Array
-from app.diagnosis import FLOAT32_LIMIT, Shape
 from app.errors import InvalidContent, MalformedBody, RequestError
 from app.infer_request import InferRequest, Wanted, read_infer
 from app.infer_response import write_infer
 from app.schemas import FLOAT32_MAX
+from app.shape import FLOAT32_LIMIT, Shape
 from app.tensors import DATATYPES
 
 SENSORS = ("temperature", "pressure", "flow")
@@ -251,6 +251,17 @@ def test_a_wrong_request_is_told(document: Any, code: str) -> None:  # noqa: ANN
         read(document)
 
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize("item", [0, [], {}], ids=["values", "arrays", "objects"])
+def test_what_has_far_too_much_in_it_is_told_without_being_read(item: object) -> None:
+    """Reading it would hold up others; what has a few rows too many is told exactly."""
+    body = json.dumps({"inputs": [X | {"data": [item] * 5000}]}).encode()
+    with pytest.raises(InvalidContent, match=r"it has over \d+ (values|objects); expected at most 8 rows of 3 sensors"):
+        read_infer(body, None, SHAPE, OUTPUTS)
+
+    with pytest.raises(InvalidContent, match=r"^inputs\[0\]: expected at most 8 rows"):
+        read({"inputs": [X | {"shape": [16, 3], "data": [0] * 48}]})
 
 
 def test_columns_must_be_of_one_length_and_of_different_sensors() -> None:
