@@ -4,6 +4,7 @@ Everything statistical is inside the graphs; models/README.md says what each tak
 several threads at once.
 """
 
+import logging
 from collections.abc import Iterator
 from time import perf_counter
 from typing import Literal, NamedTuple
@@ -28,6 +29,8 @@ TIMED = 3
 """Runs by which it is seen how long one takes: of a machine that does other things too the shortest tells most."""
 RESAMPLED_DRAWS = 1024
 """Draws that rows with missing sensors are completed from."""
+
+logger = logging.getLogger("nelbo.engine")
 
 
 class Encoding(NamedTuple):
@@ -76,6 +79,7 @@ class Engine:
             {**x, "noise": [self._draw_size]},
             {"log_weight": [ANY], "mean": [ANY, sensors], "scale": [ANY, sensors]},
         )
+        self._graphs = (self._encode, self._reconstruct, self._sample, self._score, self._importance)
         proof = _prove(self, opened)
         self.unit: Unit = _paced(self, proof.x)
         """What the time of a run is told by."""
@@ -157,6 +161,27 @@ class Engine:
         first = self._draws(evenly(RESAMPLED_DRAWS), latent[:RESAMPLED_DRAWS])
         ((_, draws),) = self.importance(given, first)
         return np.where(np.isnan(given), resample(draws, uniform(seed, count), own[:count]), given)
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether a run of a graph ended in an error, and the graphs were not asked again since."""
+        return any(graph.has_failed for graph in self._graphs)
+
+    def answers_again(self) -> bool:
+        """Whether every graph answers when it is asked about a row like any other: the mean of all.
+
+        One question may be too much for a device, and the next is not; but a GPU that has failed once may answer nobody
+        any more, until the process starts anew.
+        """
+        for graph in self._graphs:
+            graph.has_failed = False
+        draws = np.full((VECTOR, self._draw_size), 0.5)
+        mean = np.array([[sensor.mean for sensor in self.manifest.sensors]])
+        try:
+            self.answers(mean, np.zeros((1, self.manifest.noise_size)), draws)
+        except Exception:
+            logger.exception("%s@%s cannot compute", self.manifest.name, self.manifest.version)
+        return not self.has_failed
 
     def answers(self, x: Array, noise: Array, draws: Array) -> Answers:
         """What every graph says of rows x [n, D], noise [n, M] and draws [K, L], to compare with a proof."""

@@ -1,7 +1,7 @@
 """The models being served: a stock of them, by name and version, and which one answers at the root."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
@@ -34,6 +34,13 @@ class Repository:
         for name, version in sorted(self.stock.models, key=lambda address: (address.name, -address.version)):
             models.setdefault(name, {})[version] = self.stock.models[Address(name, version)]
         return MappingProxyType(models)
+
+    @property
+    def every_model(self) -> Iterator[Model]:
+        """Every version of every model, by name and version."""
+        for versions in self.models.values():
+            for version in sorted(versions):
+                yield versions[version]
 
     def get(self, name: str, version: int | None = None) -> Model:
         """The model of that name, in that version or in its highest.

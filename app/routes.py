@@ -97,16 +97,18 @@ async def model_info(model: AskedModel, repository: RepositoryDep, service: Serv
 
 
 @router.get("/health/live")
-async def live() -> catalogue.Health:
-    """Whether the process answers."""
+async def live(service: ServiceDep, repository: RepositoryDep) -> catalogue.Health:
+    """Whether the process answers, and can compute; where it cannot it is to be started anew."""
+    await service.require_computing(repository.every_model)
     return catalogue.Health(status="live")
 
 
 @router.get("/health/ready")
-async def ready(service: ServiceDep) -> catalogue.Health:
-    """Whether requests are to be sent here: the models are open, and the service is not about to stop."""
+async def ready(service: ServiceDep, repository: RepositoryDep) -> catalogue.Health:
+    """Whether requests are to be sent here: the models are open and compute, and the service is not about to stop."""
     if service.drain.begun:
         raise draining()
+    await service.require_computing(repository.every_model)
     return catalogue.Health(status="ready")
 
 

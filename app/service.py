@@ -2,16 +2,18 @@
 
 import platform
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Annotated
 
 import onnxruntime
 from fastapi import Depends, Request
+from fastapi.concurrency import run_in_threadpool
 
 from app.body import Intake
 from app.drain import Drain
+from app.errors import Unavailable
 from app.folder import VERSION_PATTERN
 from app.metrics import Metrics
 from app.model import Model
@@ -38,6 +40,16 @@ class Service:
     def repository(self) -> Repository:
         """What is served now. A request asks once, so that it is answered by one repository from beginning to end."""
         return self.shelf.repository
+
+    async def require_computing(self, models: Iterable[Model]) -> None:
+        """See that a model whose graph has failed answers again; the others are not asked.
+
+        Raises:
+            Unavailable: `cannot-compute`.
+        """
+        for model in models:
+            if model.engine.has_failed and not await run_in_threadpool(model.engine.answers_again):
+                raise Unavailable("cannot-compute", f"{model} cannot compute any more; the service's log says why.")
 
 
 MODEL_HEADER = "x-model-version"

@@ -74,6 +74,8 @@ class Graph:
             raise BundleError(file.parent, f"{file.name}: {told}")
         self._inputs = list(inputs)
         self._outputs = outputs
+        self.has_failed = False
+        """Whether a run ended in an error; who has seen to it takes this back."""
 
     def run(self, size: int, rows: Array, *others: Array) -> list[Array]:
         """The outputs for `size` rows or fewer, in one run; no other input has an axis of rows."""
@@ -85,7 +87,11 @@ class Graph:
             name: np.ascontiguousarray(value, dtype=np.float64)
             for name, value in zip(self._inputs, (rows, *others), strict=True)
         }
-        answers: list[Array] = self._session.run(list(self._outputs), feed)
+        try:
+            answers: list[Array] = self._session.run(list(self._outputs), feed)
+        except Exception:
+            self.has_failed = True
+            raise
         return answers if len(rows) == count else [answer[:count] for answer in answers]
 
     def __call__(self, rows: Array) -> list[Array]:

@@ -36,23 +36,25 @@ async def server() -> v2_catalogue.V2Server:
 
 
 @router.get("/health/live", operation_id="v2_live")
-async def live() -> v2_catalogue.V2Health:
-    """Whether the service answers."""
+async def live(service: ServiceDep, repository: RepositoryDep) -> v2_catalogue.V2Health:
+    """Whether the service answers, and can compute; where it cannot it is to be started anew."""
+    await service.require_computing(repository.every_model)
     return v2_catalogue.V2Health()
 
 
 @router.get("/health/ready", operation_id="v2_ready")
-async def ready(service: ServiceDep) -> v2_catalogue.V2Health:
-    """Whether requests are to be sent here: the models are open, and the service is not about to stop."""
+async def ready(service: ServiceDep, repository: RepositoryDep) -> v2_catalogue.V2Health:
+    """Whether requests are to be sent here: the models are open and compute, and the service is not about to stop."""
     if service.drain.begun:
         raise draining()
+    await service.require_computing(repository.every_model)
     return v2_catalogue.V2Health()
 
 
 @router.get("/models/stats", operation_id="v2_stats")
 async def stats(service: ServiceDep, repository: RepositoryDep) -> Statistics:
     """What every model was asked under /v2 since the service started."""
-    models = [model.manifest for model in v2_catalogue.every_model(repository)]
+    models = [model.manifest for model in repository.every_model]
     return statistics(service.metrics.collect(), models)
 
 
@@ -65,8 +67,9 @@ async def model_stats(model: AskedModel, service: ServiceDep) -> Statistics:
 
 @router.get("/models/{name}/ready", operation_id="v2_model_ready")
 @router.get("/models/{name}/versions/{version}/ready", operation_id="v2_version_ready")
-async def model_ready(model: AskedModel) -> v2_catalogue.V2Ready:
-    """Whether a model answers; every model that is served does."""
+async def model_ready(model: AskedModel, service: ServiceDep) -> v2_catalogue.V2Ready:
+    """Whether a model answers; every model that is served does, unless its graphs have ceased to compute."""
+    await service.require_computing([model])
     return v2_catalogue.V2Ready(name=model.manifest.name, ready=True)
 
 

@@ -1,6 +1,5 @@
 """What the Open Inference Protocol tells about the service and its models."""
 
-from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -100,10 +99,3 @@ def index(repository: Repository, ready: bool) -> list[V2IndexEntry]:
         )
         for address in sorted(addresses)
     ]
-
-
-def every_model(repository: Repository) -> Iterator[Model]:
-    """Every version of every model, by name and version."""
-    for versions in repository.models.values():
-        for version in sorted(versions):
-            yield versions[version]
