@@ -42,6 +42,7 @@ class Connection(HttpToolsProtocol):
         """As uvicorn makes it; the application's lifespan has put a reception into its state."""
         super().__init__(config, server_state, app_state, _loop)
         self._reception: Reception = app_state["reception"]
+        self.timeout_keep_alive = self._reception.settings.idle_seconds
         self._deaf = False
         """Whether what the client sends is thrown away."""
         self._awaited = False

@@ -69,6 +69,8 @@ class Settings(BaseSettings):
     """Time that what waits to be computed may take; while it takes longer, requests are refused with 503."""
     head_seconds: Annotated[float, Field(gt=0)] = 5.0
     """Time within which a request's head must have arrived, on a new connection from its begin."""
+    idle_seconds: Positive = 75
+    """Time for which a connection is kept between two requests; more than most gateways keep it."""
     body_seconds: Annotated[float, Field(gt=0)] = 10.0
     """Time within which a request's body must have arrived, or the next part of a stream."""
     write_seconds: Annotated[float, Field(gt=0)] = 30.0

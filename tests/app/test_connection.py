@@ -40,7 +40,8 @@ LARGE = 64 * 2**20
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
     """The bundled model, with deadlines that a test can wait for."""
-    with serving(create_app(Settings(models=MODELS, device="cpu", head_seconds=0.5, body_seconds=0.5))) as port:
+    settings = Settings(models=MODELS, device="cpu", head_seconds=0.5, body_seconds=0.5, idle_seconds=1)
+    with serving(create_app(settings)) as port:
         yield port
 
 
@@ -190,6 +191,19 @@ def test_no_mutation_of_a_request_makes_the_service_fail(
     found = statuses(exchange(port, sent, half_closed=True))
 
     assert all(status < 500 for status in found)
+
+
+def test_a_connection_is_kept_for_a_client_that_comes_back(port: int) -> None:
+    """Between two requests nobody waits for a head, and who does not come back is not waited for for ever."""
+    with connect(port) as connection:
+        for pause in (0.7, 0.7, 0.0):
+            connection.sendall(get(LIVE))
+            assert statuses(connection.recv(65536)) == [200]
+            time.sleep(pause)
+
+        since = time.monotonic()
+        assert connection.recv(65536) == b""
+        assert 0.8 < time.monotonic() - since < 3
 
 
 def test_a_refusal_is_told_as_others_are(port: int, caplog: pytest.LogCaptureFixture) -> None:

@@ -122,8 +122,8 @@ def test_a_connection_has_what_is_read_and_set_here() -> None:
 
     wanted = {
         "app", "app_state", "asgi_version", "client", "config", "cycle", "expect_100_continue", "flow", "headers",
-        "loop", "parser", "pipeline", "root_path", "scheme", "scope", "server", "server_state", "tasks", "transport",
-        "url", "logger", "access_logger", "access_log",
+        "loop", "parser", "pipeline", "root_path", "scheme", "scope", "server", "server_state", "tasks",
+        "timeout_keep_alive", "transport", "url", "logger", "access_logger", "access_log",
     }  # fmt: skip
     assert wanted <= vars(connection).keys(), "uvicorn's protocol lacks an attribute that Connection reads"
     cycle = connection.cycle
