@@ -5,6 +5,8 @@
 # A stamp in an environment records each installation, so that pip runs again only after pyproject.toml has changed
 # (for KServe's, this file).
 
+# The two environments are installed side by side.
+MAKEFLAGS += --jobs=2
 PYTHONS = $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
 PIP_INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check
 KSERVE = 0.21.0
