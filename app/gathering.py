@@ -8,7 +8,7 @@ import asyncio
 import itertools
 from collections.abc import Callable, Iterator
 from threading import Lock
-from time import monotonic, perf_counter
+from time import perf_counter
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from app.array import Array
@@ -32,8 +32,6 @@ class _Question(NamedTuple):
     result: "asyncio.Future[Any]"
     seconds: float
     """What it was thought to take, when it came."""
-    late: float
-    """When it is given up, by `monotonic`."""
     asked: float
     """When it came, by `perf_counter`."""
 
@@ -68,12 +66,14 @@ class Gathering(Generic[Answer]):
         self._pool.require_room()
         result: asyncio.Future[Result] = self._loop.create_future()
         seconds, backlog = self._pace.of(len(x)), self._pool.backlog
-        question = _Question(x, finish, result, seconds, monotonic() + backlog.patience, perf_counter())
+        patience = backlog.patience
+        question = _Question(x, finish, result, seconds, perf_counter())
         number = next(self._numbers)
         backlog.add(seconds)
         with self._lock:
             self._waiting[number] = question
             self._call()
+        giving_up = self._loop.call_later(patience, self._give_up, number)
         try:
             return await result
         except asyncio.CancelledError:
@@ -82,6 +82,15 @@ class Gathering(Generic[Answer]):
             if left_out:  # what has begun is work that others wait for until it is done
                 backlog.remove(seconds)
             raise
+        finally:
+            giving_up.cancel()
+
+    def _give_up(self, number: int) -> None:
+        """Refuse what still waits: all threads are at what takes far longer than was thought."""
+        with self._lock:
+            question = self._waiting.pop(number, None)
+        if question is not None:
+            self._settle([_Outcome(question, None, overloaded())])
 
     def _call(self) -> None:
         """Call for a thread; the lock is held, and something waits."""
@@ -115,17 +124,13 @@ class Gathering(Generic[Answer]):
             yield self._waiting.pop(number)
 
     def _outcomes(self, together: list[_Question]) -> list[_Outcome]:
-        """Of each question; of one that is late, that it is."""
-        now, taken = monotonic(), perf_counter()
-        late = [_Outcome(question, None, overloaded()) for question in together if now > question.late]
-        asked = [question for question in together if now <= question.late]
-        if not asked:
-            return late
-        for question in asked:
-            self._metrics.waited(taken - question.asked)
-        answers = asked_together(self._graph, [question.x for question in asked])
-        self._pace.learn(sum(len(question.x) for question in asked), monotonic() - now)
-        return [*late, *itertools.starmap(_finished, zip(asked, answers, strict=True))]
+        """Of each question."""
+        started = perf_counter()
+        for question in together:
+            self._metrics.waited(started - question.asked)
+        answers = asked_together(self._graph, [question.x for question in together])
+        self._pace.learn(sum(len(question.x) for question in together), perf_counter() - started)
+        return [*itertools.starmap(_finished, zip(together, answers, strict=True))]
 
     def _settle(self, outcomes: list[_Outcome]) -> None:
         for question, result, error in outcomes:

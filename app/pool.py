@@ -77,19 +77,27 @@ class Pool:
             Unavailable: `overloaded`, at once where too much waits, or where it has waited far longer than it was to.
         """
         self.require_room()
-        late = monotonic() + self.backlog.patience
+        patience = self.backlog.patience
 
         def begun() -> Result:
             started = monotonic()
-            if started > late:
-                raise overloaded()
             result = work()
             pace.learn(units, monotonic() - started)
             return result
 
         future = self._executor.submit(begun)
         self._count(future, pace.of(units))
-        return await asyncio.wrap_future(future)
+        result = asyncio.wrap_future(future)
+        try:
+            await asyncio.wait([result], timeout=patience)
+        except asyncio.CancelledError:
+            future.cancel()
+            result.cancel()
+            raise
+        # What is before it takes far longer than was thought: who waits hears of it now, and not when a thread is free.
+        if not result.done() and future.cancel():
+            raise overloaded()
+        return await result
 
     def submit(self, work: Callable[[], None]) -> None:
         """Do this on a thread, for what is counted by itself; it raises nothing."""

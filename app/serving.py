@@ -136,6 +136,7 @@ def _replacement(settings: Settings, stock: Stock) -> FastAPI:
     Others answer meanwhile, and are not to be stopped by what this one finds: it waits until something can be served.
     """
     logs.begin(settings.log)
+    logger.warning("a worker died; process %d takes its place", os.getpid())
     while True:
         try:
             return _later_application(settings, stock)

@@ -1,5 +1,6 @@
 """Everything an operator may set: one frozen object, read from `NELBO_…` environment variables and passed in."""
 
+import os
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -95,6 +96,10 @@ class Settings(BaseSettings):
             super().__init__(**given)
         except ValidationError as error:
             raise SettingsError("; ".join(map(_sentence, error.errors(include_url=False)))) from error
+        for name in ("keys", "keys_file"):
+            variable = f"{PREFIX}{name}".upper()
+            if name not in given and os.environ.get(variable) == "":  # of a secret that is not there, perhaps
+                raise SettingsError(f"{variable}: it is set and empty; expected keys, or no such variable")
         if self.v2_control and self.workers > 1:
             raise SettingsError(
                 f"NELBO_V2_CONTROL: what is loaded or unloaded is so in one process; expected NELBO_WORKERS to be 1, "

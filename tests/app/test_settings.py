@@ -55,6 +55,16 @@ def test_a_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch, name: str, v
         Settings()
 
 
+@pytest.mark.parametrize("name", ["NELBO_KEYS", "NELBO_KEYS_FILE"])
+def test_an_empty_secret_opens_nothing(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Who sets it means that keys are asked for; what is given by name wins here too."""
+    monkeypatch.setenv(name, "")
+    with pytest.raises(SettingsError, match=f"^{name}: it is set and empty; expected keys, or no such variable$"):
+        Settings()
+
+    assert not Settings(keys=None, keys_file=None).keys_are_set
+
+
 def test_a_misspelt_variable_is_told() -> None:
     """With what it may have meant; what Kubernetes sets for a service called nelbo is not ours to judge."""
     found = {
