@@ -181,7 +181,8 @@ class Engine:
             self.answers(mean, np.zeros((1, self.manifest.noise_size)), draws)
         except Exception:
             logger.exception("%s@%s cannot compute", self.manifest.name, self.manifest.version)
-        return not self.has_failed
+            return False
+        return True
 
     def answers(self, x: Array, noise: Array, draws: Array) -> Answers:
         """What every graph says of rows x [n, D], noise [n, M] and draws [K, L], to compare with a proof."""

@@ -64,13 +64,12 @@ def _require_few(body: bytes, end: int, shape: Shape, outputs: Sequence[str]) ->
     """
     objects = OTHER_OBJECTS + 2 * (len(shape.sensors) + len(outputs))  # each input and output has one of parameters
     values = MOST_TIMES * shape.max_rows * len(shape.sensors) + objects
-    for code, what, mark, most in (
-        ("shape", "objects", b"{", objects),
-        ("dimension-mismatch", "values", b",", values),
-    ):
-        if end > most and body.count(mark, 0, end) > most:
-            told = f"it has over {most} {what}; expected at most {shape.max_rows} rows of {len(shape.sensors)} sensors"
-            raise InvalidContent(code, f"The JSON is not an inference request of this model: {told}.")
+    told = "The JSON is not an inference request of this model: it has over"
+    if end > objects and body.count(b"{", 0, end) > objects:
+        raise InvalidContent("shape", f"{told} {objects} objects.")
+    if end > values and body.count(b",", 0, end) > values:
+        expected = f"expected at most {shape.max_rows} rows of {len(shape.sensors)} sensors"
+        raise InvalidContent("dimension-mismatch", f"{told} {values} values; {expected}.")
 
 
 def _wanted(asked: Sequence[Output], binary: bool, outputs: Sequence[str]) -> tuple[Wanted, ...]:

@@ -87,17 +87,17 @@ class Pool:
 
         future = self._executor.submit(begun)
         self._count(future, pace.of(units))
-        result = asyncio.wrap_future(future)
+        answer = asyncio.wrap_future(future)
         try:
-            await asyncio.wait([result], timeout=patience)
+            await asyncio.wait([answer], timeout=patience)
         except asyncio.CancelledError:
             future.cancel()
-            result.cancel()
+            answer.cancel()
             raise
         # What is before it takes far longer than was thought: who waits hears of it now, and not when a thread is free.
-        if not result.done() and future.cancel():
+        if not answer.done() and future.cancel():
             raise overloaded()
-        return await result
+        return await answer
 
     def submit(self, work: Callable[[], None]) -> None:
         """Do this on a thread, for what is counted by itself; it raises nothing."""

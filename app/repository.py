@@ -1,7 +1,7 @@
 """The models being served: a stock of them, by name and version, and which one answers at the root."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
@@ -36,11 +36,9 @@ class Repository:
         return MappingProxyType(models)
 
     @property
-    def every_model(self) -> Iterator[Model]:
+    def every_model(self) -> list[Model]:
         """Every version of every model, by name and version."""
-        for versions in self.models.values():
-            for version in sorted(versions):
-                yield versions[version]
+        return [self.stock.models[address] for address in sorted(self.stock.models)]
 
     def get(self, name: str, version: int | None = None) -> Model:
         """The model of that name, in that version or in its highest.

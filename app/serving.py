@@ -102,6 +102,14 @@ class Workers(Multiprocess):
         super().init_processes()
         self.config.app = self._replacement
 
+    def keep_subprocess_alive(self) -> None:
+        """Start another in the place of each that died, and tell of it."""
+        before = self.processes[:]
+        super().keep_subprocess_alive()
+        for died, other in zip(before, self.processes, strict=True):
+            if other is not died:
+                logger.warning("worker %s died, exit code %s; %s takes its place", died.pid, died.exitcode, other.pid)
+
     def terminate_all(self) -> None:
         """Tell them to stop, and let go of the port: it closes with the last of them, and nobody connects in vain."""
         self.failed = any(process.exitcode == STARTUP_FAILED for process in self.processes)
@@ -136,7 +144,6 @@ def _replacement(settings: Settings, stock: Stock) -> FastAPI:
     Others answer meanwhile, and are not to be stopped by what this one finds: it waits until something can be served.
     """
     logs.begin(settings.log)
-    logger.warning("a worker died; process %d takes its place", os.getpid())
     while True:
         try:
             return _later_application(settings, stock)

@@ -67,8 +67,8 @@ def memory(place: Place) -> Iterator[Finding]:
     yield Finding(
         f"{SECONDS} s of mixed traffic and swaps at {LOAD:g} of capacity: memory, the last {SECONDS - WARM_SECONDS} s",
         f"{grown} in 10 min, {samples[-1].resident / 2**20:.0f} MiB",
-        "< 1 MiB in 10 min, or not to be told from it",
-        grown.least < MOST_SLOPE,
+        "< 1 MiB in 10 min",
+        grown.slope < MOST_SLOPE,
     )
     calm, last = samples[0], samples[-1]
     found = f"{last.descriptors - calm.descriptors:+d} and {last.threads - calm.threads:+d}"
