@@ -45,6 +45,8 @@ class Connection(HttpToolsProtocol):
         self.timeout_keep_alive = self._reception.settings.idle_seconds
         self._deaf = False
         """Whether what the client sends is thrown away."""
+        self._is_last = False
+        """Whether the request that is under way, or the next one, is the last."""
         self._awaited = False
         """Whether the time of a head runs."""
         self._arrived = 0
@@ -64,6 +66,7 @@ class Connection(HttpToolsProtocol):
         self._deaf = True
         self._reception.heads.stop(self._head_is_late)
         self._reception.quiet.stop(self._ask_who_is_left)
+        self._reception.last.stop(self._nothing_came)
         self.transport.forget()
 
     def data_received(self, data: bytes) -> None:
@@ -104,6 +107,16 @@ class Connection(HttpToolsProtocol):
         HttpToolsProtocol.on_headers_complete(self)
         if self.cycle is not None:  # of a head that offers an upgrade none is made
             self.cycle.__class__ = Cycle  # uvicorn cannot be told to make one
+            if self._is_last:
+                self.cycle.keep_alive = False
+
+    def shutdown(self) -> None:
+        """Answer what was asked, or is asked within a moment, and close; the service stops."""
+        self._is_last = True
+        if self.cycle is None or self.cycle.response_complete:
+            self._reception.last.start(self._nothing_came)
+        else:
+            self.cycle.keep_alive = False
 
     def eof_received(self) -> bool:  # type: ignore[override] # uvicorn has no answer
         """Whether to keep the connection although the client sends no more: for an answer that is due."""
@@ -166,6 +179,10 @@ class Connection(HttpToolsProtocol):
             seconds = self._reception.settings.head_seconds
             late = f"The head of the request did not arrive within {seconds:g} seconds."
             self._refuse(RequestTimeout("request-timeout", late))
+
+    def _nothing_came(self) -> None:
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.close()
 
     def _check_head(self, hosts: int) -> None:
         """Look at a head that may be too large, or has not one header Host (RFC 9112, 3.2).

@@ -9,7 +9,7 @@ from typing import Literal
 from pythonjsonlogger.json import JsonFormatter
 
 Form = Literal["text", "json"]
-TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+TEXT = "%(asctime)s %(levelname)s %(name)s[%(process)d]: %(message)s"
 LEAST_LEVELS = {"uvicorn": logging.WARNING}
 """What others tell below this is nothing that an operator needs."""
 
@@ -19,8 +19,8 @@ logger = logging.getLogger("nelbo")
 def begin(form: Form) -> None:
     """Write every record from here on, those of the server, warnings and what ends a thread or the process included.
 
-    In JSON a record has `time` (RFC 3339, UTC), `level`, `logger`, `message`, what it says of a request as fields of
-    their own and, where there is one, the traceback as `exc_info`.
+    In JSON a record has `time` (RFC 3339, UTC), `level`, `logger`, `process` (its number), `message`, what it says of a
+    request as fields of their own and, where there is one, the traceback as `exc_info`.
     """
     root = logging.getLogger()
     for handler in root.handlers[:]:
@@ -42,9 +42,8 @@ def begin(form: Form) -> None:
 
 
 def _json() -> logging.Formatter:
-    return JsonFormatter(
-        ("levelname", "name", "message"), rename_fields={"levelname": "level", "name": "logger"}, timestamp="time"
-    )
+    fields, names = ("levelname", "name", "process", "message"), {"levelname": "level", "name": "logger"}
+    return JsonFormatter(fields, rename_fields=names, timestamp="time")
 
 
 def _ended(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:

@@ -11,6 +11,8 @@ LINGER_SECONDS = 2.0
 """What a client still sends when it is refused is read for so long: a kernel that must drop it drops the answer too."""
 LEFT_SECONDS = 0.05
 """How often it is looked whether a client that sends no more is there."""
+LAST_SECONDS = 0.5
+"""How long a connection on which nothing is asked is kept when the service stops: a request may be on its way."""
 
 
 class Reception:
@@ -24,3 +26,4 @@ class Reception:
         self.readers = Timer(settings.write_seconds)
         self.leavers = Timer(LINGER_SECONDS)
         self.quiet = Timer(LEFT_SECONDS)
+        self.last = Timer(LAST_SECONDS)

@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Callable
 from functools import partial
+from multiprocessing.connection import wait
 from types import FrameType
 from typing import NoReturn
 
@@ -18,6 +19,7 @@ from app import logs
 from app.connection import Connection
 from app.errors import NelboError, SettingsError
 from app.folder import look
+from app.listener import let_nobody_in
 from app.main import create_app
 from app.repository import open_repository, settled
 from app.settings import Settings, unknown_variables
@@ -27,6 +29,8 @@ from app.tls import Tls
 from app.trial import tried
 
 STARTUP_FAILED = 3
+CLOSING_SECONDS = 0.05
+"""Before several workers close their port nobody is let in for so long: they do not do it at quite the same moment."""
 AGAIN_SECONDS = 2.0
 """After which a worker that cannot take the place of one that died looks again."""
 
@@ -54,6 +58,7 @@ def serve(settings: Settings) -> int:
         factory=several,
         workers=settings.workers,
         http=Connection,
+        loop="app.listener:Loop",
         ws="none",
         lifespan="on",
         log_config=None,
@@ -72,7 +77,7 @@ def serve(settings: Settings) -> int:
         uvicorn.Server(config).run(sockets=[listener])
         return 0
     with shared_between_processes():
-        supervisor = Workers(config, [listener], partial(_replacement, settings, stock))
+        supervisor = Workers(config, [listener], partial(_replacement, settings, stock), settings.drain_seconds)
         supervisor.run()
     return STARTUP_FAILED if supervisor.failed else 0
 
@@ -89,11 +94,16 @@ class Workers(Multiprocess):
     """Several processes at one port; those that come later than the first have an application of their own."""
 
     def __init__(
-        self, config: uvicorn.Config, sockets: list[socket.socket], replacement: Callable[[], FastAPI]
+        self,
+        config: uvicorn.Config,
+        sockets: list[socket.socket],
+        replacement: Callable[[], FastAPI],
+        drain_seconds: float,
     ) -> None:
         """As uvicorn has it, and what makes the application of who takes the place of one that died."""
         super().__init__(config, sockets)
         self._replacement = replacement
+        self._drain_seconds = drain_seconds
         self.failed = False
         """Whether it ends since one could not start, and not since it was told to."""
 
@@ -114,7 +124,10 @@ class Workers(Multiprocess):
         """Tell them to stop, and let go of the port: it closes with the last of them, and nobody connects in vain."""
         self.failed = any(process.exitcode == STARTUP_FAILED for process in self.processes)
         super().terminate_all()
+        answering = [each.process.sentinel for each in self.processes if each.process.is_alive()]
+        wait(answering, max(0, self._drain_seconds - CLOSING_SECONDS))
         for listener in self.sockets:
+            let_nobody_in(listener)
             listener.close()
 
 

@@ -13,6 +13,8 @@ PATIENCE = 30
 """Seconds after which a request counts as lost."""
 LOST = 0
 """The status of a request without a whole answer."""
+CLOSED = -1
+"""The status of a request for which nobody listens at the port."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,10 @@ class Client:
         status, closing = LOST, False
         with contextlib.suppress(OSError, EOFError, ValueError, asyncio.TimeoutError):
             async with asyncio.timeout(PATIENCE):
-                status, closing = await self._exchange(request)
+                try:
+                    status, closing = await self._exchange(request)
+                except ConnectionRefusedError:
+                    status = CLOSED
         ended = time.perf_counter()
         return Seen(at, ended - started - at, ended - sent, status, closing)
 

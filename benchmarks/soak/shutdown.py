@@ -5,12 +5,12 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from benchmarks.serving.bundle import rows
 from benchmarks.serving.wire import ROWS
-from benchmarks.soak.client import LOST, Client
+from benchmarks.soak.client import CLOSED, LOST, Client, Seen
 from benchmarks.soak.finding import Finding
 from benchmarks.soak.place import Place, Served
 
@@ -27,6 +27,12 @@ class Count:
     lost: int = 0
     others: set[int] = field(default_factory=set)
 
+    def add(self, seen: Seen) -> None:
+        """What became of one more."""
+        self.asked += 1
+        self.lost += seen.status == LOST
+        self.others |= {seen.status} - {200, LOST}
+
 
 def shutdown(place: Place) -> Iterator[Finding]:
     """SIGTERM under load, a client that never ends its request, and kill -9."""
@@ -36,36 +42,37 @@ def shutdown(place: Place) -> Iterator[Finding]:
 
 
 def _drains(place: Place) -> Iterator[Finding]:
-    count, seconds = Count(), []
-    for _ in range(ROUNDS):
-        with place.serve(NELBO_DRAIN_SECONDS=str(DRAIN_SECONDS)) as served:
-            asyncio.run(_ask_until_told(served, count))
-            started = time.monotonic()
-            served.process.wait(60)
-            seconds.append(DRAIN_SECONDS + time.monotonic() - started)
-    wrong = count.lost + len(count.others)
-    yield Finding(f"{ROUNDS} SIGTERMs under load: failed requests", f"{wrong} of {count.asked}", "0", not wrong)
+    seconds: list[float] = []
+    for workers in (1, 2):
+        count = Count()
+        for _ in range(ROUNDS):
+            with place.serve(NELBO_DRAIN_SECONDS=str(DRAIN_SECONDS), NELBO_WORKERS=str(workers)) as served:
+                _await_workers(served, workers)
+                asyncio.run(_ask_until_the_end(served, count))
+                started = time.monotonic()
+                served.process.wait(60)
+                seconds.append(DRAIN_SECONDS + time.monotonic() - started)
+        wrong = count.lost + len(count.others)
+        what = f"{ROUNDS} SIGTERMs under load, workers: {workers}; failed requests"
+        yield Finding(what, f"{wrong} of {count.asked}", "0", not wrong)
     most = DRAIN_SECONDS + 2
     yield Finding("SIGTERM: longest until the end", f"{max(seconds):.1f} s", f"≤ {most} s", max(seconds) <= most)
 
 
-async def _ask_until_told(served: Served, count: Count) -> None:
-    """Clients that ask on connections of their own until an answer says that it closes."""
-    clients = [asyncio.create_task(_keep_asking(served.port, count)) for _ in range(CLIENTS)]
+async def _ask_until_the_end(served: Served, count: Count) -> None:
+    """Half of the clients ask until an answer says that its connection closes, half until nobody listens."""
+    is_over = [lambda seen: seen.closing or seen.status == LOST, lambda _: False]
+    clients = [asyncio.create_task(_keep_asking(served.port, count, is_over[i % 2])) for i in range(CLIENTS)]
     await asyncio.sleep(RUN_SECONDS)
     served.process.send_signal(signal.SIGTERM)
     await asyncio.gather(*clients)
 
 
-async def _keep_asking(port: int, count: Count) -> None:
-    client, request, closing = Client(port), ROWS.put("/score", rows(16, seed=7)).message(), False
-    while not closing:
-        seen = await client.ask(request, 0, 0)
-        count.asked += 1
-        count.lost += seen.status == LOST
-        count.others |= {seen.status} - {200, LOST}
-        closing = seen.closing or seen.status == LOST
-    client.close()
+def _await_workers(served: Served, count: int) -> None:
+    """Until there are so many processes that answer, where they are several."""
+    deadline = time.monotonic() + 30
+    while count > 1 and len(served.workers()) < count and time.monotonic() < deadline:
+        time.sleep(0.1)
 
 
 def _stuck(place: Place) -> Finding:
@@ -82,9 +89,7 @@ def _stuck(place: Place) -> Finding:
 def _kills(place: Place) -> Iterator[Finding]:
     count = Count()
     with place.serve(NELBO_WORKERS="2") as served:
-        deadline = time.monotonic() + 30
-        while len(served.workers()) < 2 and time.monotonic() < deadline:
-            time.sleep(0.1)
+        _await_workers(served, 2)
         slowest = asyncio.run(_kill(served, count))
     most = KILLS * CLIENTS
     found = f"{count.lost} of {count.asked}, others than 200: {sorted(count.others) or 'none'}"
@@ -100,7 +105,7 @@ def _kills(place: Place) -> Iterator[Finding]:
 async def _kill(served: Served, count: Count) -> float:
     """Kill a worker now and then while clients ask; the longest until there were two again."""
     over, slowest = asyncio.Event(), 0.0
-    clients = [asyncio.create_task(_ask_until(served.port, count, over)) for _ in range(CLIENTS)]
+    clients = [asyncio.create_task(_keep_asking(served.port, count, lambda _: over.is_set())) for _ in range(CLIENTS)]
     for _ in range(KILLS):
         await asyncio.sleep(KILL_EVERY)
         victim = served.workers()[0]
@@ -114,19 +119,11 @@ async def _kill(served: Served, count: Count) -> float:
     return slowest
 
 
-async def _ask_until(port: int, count: Count, over: asyncio.Event) -> None:
-    while not over.is_set():
-        await _some(Client(port), count, over)
-
-
-async def _some(client: Client, count: Count, over: asyncio.Event) -> None:
-    """Ask on one connection until it is lost."""
-    request = ROWS.put("/score", rows(16, seed=7)).message()
-    while not over.is_set():
-        seen = await client.ask(request, 0, 0)
-        count.asked += 1
-        count.lost += seen.status == LOST
-        count.others |= {seen.status} - {200, LOST}
-        if seen.status == LOST:
+async def _keep_asking(port: int, count: Count, is_over: Callable[[Seen], bool]) -> None:
+    """Ask, on one connection while it is kept, until an answer is the last or nobody listens."""
+    client, request = Client(port), ROWS.put("/score", rows(16, seed=7)).message()
+    while (seen := await client.ask(request, 0, 0)).status != CLOSED:
+        count.add(seen)
+        if is_over(seen):
             break
     client.close()

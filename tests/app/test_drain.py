@@ -132,14 +132,17 @@ def test_a_stream_that_is_cut_short_is_in_the_log(models: Path, tmp_path: Path) 
     assert "Traceback" not in told
 
 
-def test_a_worker_that_is_killed_costs_no_more_than_its_own_requests(models: Path, tmp_path: Path) -> None:
-    """Another takes its place, and meanwhile its neighbour answers."""
-    process = start(models, tmp_path / "log", NELBO_WORKERS="2")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_worker_that_ends_costs_no_more_than_its_own_requests(
+    models: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    """Another takes its place, and meanwhile its neighbour answers at the port that they share."""
+    process = start(models, tmp_path / "log", NELBO_WORKERS="2", NELBO_DRAIN_SECONDS="0")
     port = port_of(process, tmp_path / "log")
     try:
         while len(first := workers_of(process.pid)) < 2 or not exchange(port, READY):
             pass
-        os.kill(first[0], signal.SIGKILL)
+        os.kill(first[0], number)
         statuses = {exchange(port, READY)[:12] for _ in range(50)}
         while len(workers_of(process.pid)) < 2 or first[0] in workers_of(process.pid):
             pass

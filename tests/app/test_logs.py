@@ -1,6 +1,7 @@
 """The log of a service as programs read it: every line is an object, and none has a reading in it."""
 
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -33,7 +34,7 @@ def post(port: int, path: str, body: str, **headers: str) -> int:
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_every_line_of_a_service_is_an_object(models: Path, tmp_path: Path, workers: str) -> None:
-    """Start, answers, refusals, what the server itself warns of, and the end; a client's id is in the line."""
+    """Start, answers, refusals, what the server itself warns of, and the end; with ids, and whose line it is."""
     log = tmp_path / "log"
     process = start(
         models, log, NELBO_LOG="json", NELBO_ACCESS_LOG="true", NELBO_WORKERS=workers, NELBO_SHUTDOWN_SECONDS="1"
@@ -63,6 +64,9 @@ def test_every_line_of_a_service_is_an_object(models: Path, tmp_path: Path, work
         assert datetime.fromisoformat(record["time"]).utcoffset() == timedelta(0)
         assert record["level"] in ("INFO", "WARNING", "ERROR", "CRITICAL")
         assert record["message"]
+    processes = {record["process"] for record in told}
+    assert process.pid in processes
+    assert (len(processes) > 1) is (workers != "1")
     answered, refused, strange, _, stopped = (record for record in told if record["logger"] == "nelbo.access")
     assert (
         answered.items()
@@ -117,11 +121,11 @@ def test_what_goes_wrong_is_an_object_too() -> None:
 
 
 def test_for_a_person_it_is_text() -> None:
-    """Time, level and logger, and tracebacks as Python writes them."""
+    """Time, level, logger and process, and tracebacks as Python writes them."""
     told = run("text")
 
-    assert "WARNING py.warnings: " in told
-    assert "CRITICAL nelbo: ended by an error\nTraceback" in told
+    assert re.search(r" WARNING py\.warnings\[\d+\]: ", told)
+    assert re.search(r" CRITICAL nelbo\[\d+\]: ended by an error\nTraceback", told)
 
 
 def test_a_record_has_one_line_whoever_wrote_the_log_before() -> None:
