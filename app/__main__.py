@@ -36,8 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"nelbo: {error}", file=sys.stderr)
         return CANNOT_START if options.run is _serve else REFUSED
     except BrokenPipeError:
-        # Python writes what is left once more when it ends, and would complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _leave_stdout()
         return PIPE_CLOSED
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -65,15 +64,30 @@ def _score(options: argparse.Namespace) -> int:
 
 def _inspect(options: argparse.Namespace) -> int:
     # Resolved, because a bundle is checked against the names of the folders it is in.
-    print(describe(open_model(options.bundle.resolve(), _settings(options, "device"))), flush=True)
+    _say(describe(open_model(options.bundle.resolve(), _settings(options, "device"))))
     return 0
 
 
 def _key(options: argparse.Namespace) -> int:
     secret, key = new_key(options.name, options.scope)
-    print(secret, flush=True)
+    _say(secret)
     print(key.line(), file=sys.stderr)
     return 0
+
+
+def _say(text: str) -> None:
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _leave_stdout()
+        raise NelboError(f"stdout: {error.strerror}") from error
+
+
+def _leave_stdout() -> None:
+    """To nobody: Python writes what is left once more when it ends, and would complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _settings(options: argparse.Namespace, *names: str) -> Settings:

@@ -49,12 +49,16 @@ def read(path: Path) -> Bundle:
             or does not read; the folder's names are not the manifest's; a graph holds what is not allowed.
     """
     sums = path / SUMS
+    if not path.is_dir():
+        raise BundleError(path, "there is no such folder; expected a bundle written by nelbo-train")
     if not sums.is_file():
         raise BundleError(path, f"{SUMS} is missing; expected a bundle folder written by nelbo-train")
     listed = _parse_sums(sums)
     present = {entry.name for entry in path.iterdir()} - {SUMS}
-    if odd := sorted(present ^ set(listed) | {MANIFEST} - present):
-        raise BundleError(path, f"{', '.join(odd)}: missing, or not listed in {SUMS}")
+    if missing := sorted({MANIFEST, *listed} - present):
+        raise BundleError(path, f"{', '.join(missing)}: missing")
+    if odd := sorted(present - set(listed)):
+        raise BundleError(path, f"{', '.join(odd)}: not listed in {SUMS}")
     for name, expected in listed.items():
         file = path / name
         if file.is_symlink() or not file.is_file():

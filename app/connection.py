@@ -94,13 +94,19 @@ class Connection(HttpToolsProtocol):
             return
 
     def on_headers_complete(self) -> None:
-        """Make a request of a head, unless it must not be one; the parser stops at what is raised here."""
-        hosts = 0
-        for name, _ in self.headers:
+        """Make a request of a head, unless it must not be one; the parser stops at what is raised here.
+
+        Every request comes by here, so that only what is not plain is looked at closely.
+        """
+        hosts, plain = 0, self.parser.get_http_version() in head.VERSIONS
+        for name, value in self.headers:
             if name == b"host":
                 hosts += 1
+                plain = plain and head.HOST.fullmatch(value) is not None
+            elif name == b"transfer-encoding":
+                plain = False
         large = self._awaited or self._arrived > head.MOST_BYTES or len(self.headers) > head.MOST_HEADERS
-        if large or hosts != 1 or self.expect_100_continue:
+        if large or hosts != 1 or self.expect_100_continue or not plain:
             self._check_head(hosts)
         if len(self.pipeline) >= MOST_WAITING:
             raise TooManyWait
@@ -185,13 +191,14 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
 
     def _check_head(self, hosts: int) -> None:
-        """Look at a head that may be too large, or has not one header Host (RFC 9112, 3.2).
+        """Look at a head that may be too large, have a value that is none, or has not one header Host (RFC 9112, 3.2).
 
         Raises:
             HeadTooLarge: `head-too-large`.
-            MalformedRequest: `missing-host`.
+            MalformedRequest: `missing-host` or `invalid-http`.
         """
         head.check_size(self.url, self.headers)
+        head.check_values(self.parser.get_http_version(), self.headers)
         if self.parser.get_http_version() == "1.0":
             self.expect_100_continue = False  # it knows neither that, nor Host
         elif hosts != 1:

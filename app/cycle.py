@@ -6,6 +6,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 
 CLOSE = (b"connection", b"close")
 CHUNKED = (b"transfer-encoding", b"chunked")
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 WITHOUT_BODY = (204, 304)
 
 
@@ -19,6 +20,8 @@ class Cycle(RequestResponseCycle):
 
     _head = b""
     """The head of an answer whose body is still to come, and will be as long as it says."""
+    _is_endless = False
+    """Whether nothing but the end of the connection tells the end of the body."""
 
     async def send(self, message: Any) -> None:  # noqa: ANN401 - uvicorn has a type for it, Starlette another
         """Take a part of the answer.
@@ -40,6 +43,8 @@ class Cycle(RequestResponseCycle):
 
     def _begin(self, status: int, given: Any) -> None:  # noqa: ANN401 - any pairs of bytes
         """Make the head, and write it where nobody knows when something comes behind it."""
+        if self.waiting_for_100_continue and status < 300:  # an answer that begins before the body, which it is about
+            self.transport.write(CONTINUE)
         self.response_started, self.waiting_for_100_continue = True, False
         headers = [*self.default_headers, *given]
         for name, value in headers:
@@ -49,15 +54,18 @@ class Cycle(RequestResponseCycle):
                 self.chunked_encoding = True
             elif name == b"connection" and b"close" in value.lower():
                 self.keep_alive = False
+        unknown = self.chunked_encoding is None and self.scope["method"] != "HEAD" and status not in WITHOUT_BODY
+        if unknown and self.scope["http_version"] == "1.0":  # which knows no chunks: the body ends with the connection
+            self._is_endless, self.keep_alive = True, False
         if not self.keep_alive and CLOSE not in headers:
             headers.append(CLOSE)
-        if self.chunked_encoding is None and self.scope["method"] != "HEAD" and status not in WITHOUT_BODY:
+        if unknown and not self._is_endless:
             self.chunked_encoding = True
             headers.append(CHUNKED)
         head = b"%b%b\r\n" % (STATUS_LINE[status], b"".join([b"%b: %b\r\n" % header for header in headers]))
         if not head.count(b"\n") == head.count(b"\r") == len(headers) + 2:
             raise RuntimeError("A header has the end of a line in it.")
-        if self.chunked_encoding:
+        if self.chunked_encoding or self._is_endless:
             self.transport.write(head)
         else:
             self._head = head
@@ -68,7 +76,7 @@ class Cycle(RequestResponseCycle):
             body, self.expected_content_length = b"", 0
         elif self.chunked_encoding:
             body = (b"%x\r\n%b\r\n" % (len(body), body) if body else b"") + (b"" if more else b"0\r\n\r\n")
-        else:
+        elif not self._is_endless:
             self.expected_content_length -= len(body)
             if self.expected_content_length < 0 or (self.expected_content_length and not more):
                 raise RuntimeError("The body is not as long as its Content-Length.")

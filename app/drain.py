@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import parent_process
 from types import FrameType
 
 from app.errors import Unavailable
@@ -29,7 +30,8 @@ class Drain:
     def at_sigterm(self) -> Iterator[None]:
         """On the loop that is running, put this before whatever SIGTERM does; only the main thread hears signals.
 
-        A second SIGTERM stops at once, as Ctrl-C does.
+        A second SIGTERM stops at once, as Ctrl-C does; not one of several workers, whose parent passes on to it what it
+        may have had itself, with its whole group.
         """
         stop = signal.getsignal(signal.SIGTERM)
         if not callable(stop) or threading.current_thread() is not threading.main_thread():
@@ -38,6 +40,8 @@ class Drain:
         loop, then = asyncio.get_running_loop(), stop
 
         def begin(number: int, frame: FrameType | None) -> None:
+            if self.begun and parent_process() is not None:
+                return
             if self.begun or not self._seconds:
                 then(number, frame)
                 return

@@ -1,5 +1,6 @@
 """The head of a request: what it must have, how large it may be, and how it reads without the offer of an upgrade."""
 
+import re
 from collections.abc import Iterable
 
 from app.errors import HeadTooLarge, MalformedRequest
@@ -9,6 +10,8 @@ Headers = list[tuple[bytes, bytes]]
 
 MOST_BYTES = 32 * 2**10
 MOST_HEADERS = 100
+VERSIONS = ("1.1", "1.0")
+HOST = re.compile(rb"[\w.~!$&'()*+,;=%:\[\]-]*")
 OFFERS = (b"upgrade", b"http2-settings")
 """Headers that offer another protocol, and what the header Connection calls them."""
 
@@ -30,6 +33,21 @@ def too_large() -> HeadTooLarge:
     """What is told of too much in a head, or of too much of a body that adds nothing to it."""
     most = f"at most {MOST_BYTES} bytes and {MOST_HEADERS} headers"
     return HeadTooLarge("head-too-large", f"Expected {most} beside the body.")
+
+
+def check_values(version: str, headers: Headers) -> None:
+    """Refuse another version of HTTP, a Host that names none and codings that are not undone (RFC 9112, 2.3, 3.2, 6.1).
+
+    Raises:
+        MalformedRequest: `invalid-http`.
+    """
+    if version not in VERSIONS:
+        raise MalformedRequest("invalid-http", "Expected a request in HTTP/1.1.")
+    for name, value in headers:
+        if name == b"host" and not HOST.fullmatch(value):
+            raise MalformedRequest("invalid-http", "Expected the header Host to name a host, and maybe a port.")
+        if name == b"transfer-encoding" and value.lower() != b"chunked":
+            raise MalformedRequest("invalid-http", "Expected no Transfer-Encoding but chunked.")
 
 
 def hostless() -> MalformedRequest:

@@ -72,7 +72,7 @@ def ask(asked: InferRequest, model: Model, settings: Settings) -> Ask:
     if sources == {"encode"}:
         return Ask(model.engine.encode, _latents, complete, rate)
     if sources == {"score"} and ranked:
-        return Ask(model.judge, partial(_judged, rate), complete, rate)
+        return Ask(model.judge, partial(_judged, model, asked.x, rate), complete, rate)
     if sources == {"score"}:
         return Ask(model.engine.score, Scores._asdict, complete, rate)
     return Ask(partial(_everything, model, rate, ranked, sources), lambda arrays: arrays, light=False, rate=rate)
@@ -93,7 +93,7 @@ def _everything(model: Model, rate: float, ranked: bool, sources: Set[Source], x
     """The outputs of several graphs; p-values only where they are wanted, since a new pattern takes its time."""
     made: Arrays = {}
     if "score" in sources:
-        made = {**made, **(_judged(rate, model.judge(x)) if ranked else model.engine.score(x)._asdict())}
+        made = {**made, **(_judged(model, x, rate, model.judge(x)) if ranked else model.engine.score(x)._asdict())}
     if "encode" in sources:
         made = {**made, **_latents(model.engine.encode(x))}
     if "expected" in sources:
@@ -102,7 +102,8 @@ def _everything(model: Model, rate: float, ranked: bool, sources: Set[Source], x
     return made
 
 
-def _judged(rate: float, judged: Judged) -> Arrays:
+def _judged(model: Model, x: Array, rate: float, judged: Judged) -> Arrays:
+    model.calibration.require_of(x, rate)
     return {**judged._asdict(), "alarm": judged.p_value <= rate}
 
 

@@ -114,4 +114,5 @@ async def _http_error(request: Request, error: Exception) -> Response:
     code, detail = HTTP_PROBLEMS.get(error.status_code, ("http-error", "The request cannot be answered."))
     request.scope["state"]["code"] = code
     path, request_id = request.scope["path"], request.scope["state"]["request_id"]
-    return refusal(path, error.status_code, code, detail, request_id, headers=error.headers or NONE)
+    headers = {name: "GET, HEAD" if value == "GET" else value for name, value in (error.headers or NONE).items()}
+    return refusal(path, error.status_code, code, detail, request_id, headers=headers)

@@ -27,7 +27,6 @@ Endpoint = Callable[[Request], Coroutine[Any, Any, Response]]
 PREFIXES = {"": "", "/models/{name}": "_of_model", "/models/{name}/versions/{version}": "_of_version"}
 
 
-QUESTIONS = {"type": "string", "description": "A line for each question, or for each row."}
 ANSWERS = {
     "type": "string",
     "description": "A line for each question, or {line, code, detail} where it is refused; the last is {rows, errors}.",
@@ -39,7 +38,9 @@ def _verb(name: str, question: type[BaseModel], answered: type[BaseModel]) -> Ca
 
     def register(endpoint: Endpoint) -> Endpoint:
         schema = {"schema": {"$ref": f"#/components/schemas/{question.__name__}"}}
-        body = {"content": {JSON: schema, NDJSON: {"schema": QUESTIONS}}, "required": True}
+        lines = "A line for each question" + (", or for each row." if "rows" in question.model_fields else ".")
+        questions = {"schema": {"type": "string", "description": lines}}
+        body = {"content": {JSON: schema, NDJSON: questions}, "required": True}
         answers = {"200": {"content": {NDJSON: {"schema": ANSWERS}}}}
         for prefix, suffix in PREFIXES.items():
             asked.post(

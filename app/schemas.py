@@ -106,7 +106,7 @@ class SampleResponse(_Answer):
     """Rows of a healthy plant."""
 
     rows: Annotated[list[list[float]], Field(description="[count][D], in the sensors' units")]
-    seed: Seed
+    seed: Annotated[int, Field(ge=0)]
 
 
 class ScoreResponse(_Answer):

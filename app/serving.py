@@ -5,21 +5,17 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable
 from functools import partial
-from multiprocessing.connection import wait
 from types import FrameType
 from typing import NoReturn
 
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.supervisors.multiprocess import Multiprocess
 
 from app import logs
 from app.connection import Connection
 from app.errors import NelboError, SettingsError
 from app.folder import look
-from app.listener import let_nobody_in
 from app.main import create_app
 from app.repository import open_repository, settled
 from app.settings import Settings, unknown_variables
@@ -27,10 +23,8 @@ from app.sharing import shared_between_processes
 from app.stock import EMPTY, Stock
 from app.tls import Tls
 from app.trial import tried
+from app.workers import STARTUP_FAILED, Workers, end_with_parent
 
-STARTUP_FAILED = 3
-CLOSING_SECONDS = 0.05
-"""Before several workers close their port nobody is let in for so long: they do not do it at quite the same moment."""
 AGAIN_SECONDS = 2.0
 """After which a worker that cannot take the place of one that died looks again."""
 
@@ -53,6 +47,7 @@ def serve(settings: Settings) -> int:
     except NelboError as error:
         logger.critical("cannot start: %s", error)
         return STARTUP_FAILED
+    announce = partial(_announce, settings, listener)
     config = uvicorn.Config(
         app,
         factory=several,
@@ -68,17 +63,18 @@ def serve(settings: Settings) -> int:
         timeout_graceful_shutdown=settings.shutdown_seconds,
         ssl_context_factory=tls.context if tls else None,
     )
-    host, port = listener.getsockname()[:2]
-    scheme = "https" if tls else "http"
-    logger.info("listening at %s://%s:%d", scheme, f"[{host}]" if ":" in host else host, port)
-    if not settings.keys_are_set:
-        logger.info("no keys are set: whoever reaches this address may ask")
     if not several:
+        announce()
         uvicorn.Server(config).run(sockets=[listener])
         return 0
-    with shared_between_processes():
-        supervisor = Workers(config, [listener], partial(_replacement, settings, stock), settings.drain_seconds)
-        supervisor.run()
+    try:
+        with shared_between_processes(settings.workers):
+            replacement = partial(_replacement, settings, stock)
+            supervisor = Workers(config, [listener], replacement, settings.drain_seconds, announce)
+            supervisor.run()
+    except NelboError as error:
+        logger.critical("cannot start: %s", error)
+        return STARTUP_FAILED
     return STARTUP_FAILED if supervisor.failed else 0
 
 
@@ -90,45 +86,12 @@ def _end(number: int, frame: FrameType | None) -> NoReturn:
     raise SystemExit(0)
 
 
-class Workers(Multiprocess):
-    """Several processes at one port; those that come later than the first have an application of their own."""
-
-    def __init__(
-        self,
-        config: uvicorn.Config,
-        sockets: list[socket.socket],
-        replacement: Callable[[], FastAPI],
-        drain_seconds: float,
-    ) -> None:
-        """As uvicorn has it, and what makes the application of who takes the place of one that died."""
-        super().__init__(config, sockets)
-        self._replacement = replacement
-        self._drain_seconds = drain_seconds
-        self.failed = False
-        """Whether it ends since one could not start, and not since it was told to."""
-
-    def init_processes(self) -> None:
-        """Start the first."""
-        super().init_processes()
-        self.config.app = self._replacement
-
-    def keep_subprocess_alive(self) -> None:
-        """Start another in the place of each that died, and tell of it."""
-        before = self.processes[:]
-        super().keep_subprocess_alive()
-        for died, other in zip(before, self.processes, strict=True):
-            if other is not died:
-                logger.warning("worker %s died, exit code %s; %s takes its place", died.pid, died.exitcode, other.pid)
-
-    def terminate_all(self) -> None:
-        """Tell them to stop, and let go of the port: it closes with the last of them, and nobody connects in vain."""
-        self.failed = any(process.exitcode == STARTUP_FAILED for process in self.processes)
-        super().terminate_all()
-        answering = [each.process.sentinel for each in self.processes if each.process.is_alive()]
-        wait(answering, max(0, self._drain_seconds - CLOSING_SECONDS))
-        for listener in self.sockets:
-            let_nobody_in(listener)
-            listener.close()
+def _announce(settings: Settings, listener: socket.socket) -> None:
+    host, port = listener.getsockname()[:2]
+    scheme = "https" if settings.tls_certificate else "http"
+    logger.info("listening at %s://%s:%d", scheme, f"[{host}]" if ":" in host else host, port)
+    if not settings.keys_are_set:
+        logger.info("no keys are set: whoever reaches this address may ask")
 
 
 def _application(settings: Settings, stock: Stock) -> FastAPI:
@@ -144,6 +107,7 @@ def _later_application(settings: Settings, stock: Stock) -> FastAPI:
 def _worker(settings: Settings, stock: Stock) -> FastAPI:
     """The application of one of several processes."""
     logs.begin(settings.log)
+    end_with_parent()
     try:
         return _later_application(settings, stock)
     except NelboError as error:
@@ -157,6 +121,7 @@ def _replacement(settings: Settings, stock: Stock) -> FastAPI:
     Others answer meanwhile, and are not to be stopped by what this one finds: it waits until something can be served.
     """
     logs.begin(settings.log)
+    end_with_parent()
     while True:
         try:
             return _later_application(settings, stock)

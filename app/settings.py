@@ -12,6 +12,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from app.errors import SettingsError
 
 PREFIX = "NELBO_"
+GUARDS = ("keys", "keys_file", "tls_certificate", "tls_key", "tls_client_authorities")
+"""The settings that keep somebody out, and that nobody means to be empty."""
 Positive = Annotated[int, Field(ge=1)]
 
 
@@ -34,9 +36,9 @@ class Settings(BaseSettings):
     """The port to listen at; 0 takes any free one."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """What computes: `auto` takes CUDA where it works, `cuda` refuses to start where it does not."""
-    workers: Positive = 1
+    workers: Annotated[int, Field(ge=1, le=256)] = 1
     """Processes that answer; they share the port, and their metrics are added up."""
-    threads: Positive | None = None
+    threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     """Threads of each worker that compute what is not small; unset, the worker's part of the CPUs that may be used."""
     keys: SecretStr | None = None
     """The API keys that may ask: lines as `nelbo key` prints them, or with `;` between them."""
@@ -96,10 +98,10 @@ class Settings(BaseSettings):
             super().__init__(**given)
         except ValidationError as error:
             raise SettingsError("; ".join(map(_sentence, error.errors(include_url=False)))) from error
-        for name in ("keys", "keys_file"):
+        for name in GUARDS:
             variable = f"{PREFIX}{name}".upper()
             if name not in given and os.environ.get(variable) == "":  # of a secret that is not there, perhaps
-                raise SettingsError(f"{variable}: it is set and empty; expected keys, or no such variable")
+                raise SettingsError(f"{variable}: it is set and empty; expected a value, or no such variable")
         if self.v2_control and self.workers > 1:
             raise SettingsError(
                 f"NELBO_V2_CONTROL: what is loaded or unloaded is so in one process; expected NELBO_WORKERS to be 1, "

@@ -8,9 +8,10 @@ files than there were processes at once. What a dead process had in hand, its ga
 import fcntl
 import itertools
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -18,19 +19,57 @@ from prometheus_client import values
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
+from app.errors import SettingsError
+
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """The environment variable by which prometheus_client learns, when it is imported, where processes share metrics."""
 
 
+PREFIX = "nelbo-metrics-"
+OWNER = "owner"
+ROOM = 2**20
+"""Bytes for the files of one process, which are sparse at first."""
+
+
 @contextmanager
-def shared_between_processes() -> Iterator[None]:
-    """Processes that are started meanwhile add up what they count."""
-    with tempfile.TemporaryDirectory(prefix="nelbo-metrics-") as folder:
+def shared_between_processes(count: int) -> Iterator[None]:
+    """So many processes that are started meanwhile add up what they count.
+
+    Raises:
+        SettingsError: there is no room for that.
+    """
+    _remove_what_is_left()
+    with tempfile.TemporaryDirectory(prefix=PREFIX) as folder:
+        owner = _lock(Path(folder), OWNER)
+        assert owner is not None
+        _require_room(Path(folder), count)
         os.environ[FOLDER] = folder
         try:
             yield
         finally:
             del os.environ[FOLDER]
+            os.close(owner)
+
+
+def _remove_what_is_left() -> None:
+    """Folders of services that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        with suppress(OSError):  # somebody else's, or gone by now
+            if (folder / f"{OWNER}.lock").exists() and (lock := _lock(folder, OWNER)) is not None:
+                shutil.rmtree(folder)
+                os.close(lock)
+
+
+def _require_room(folder: Path, count: int) -> None:
+    """Refuse a place that is full: a process that writes to memory for which a file has no room is killed."""
+    if not hasattr(os, "posix_fallocate"):
+        return
+    with tempfile.TemporaryFile(dir=folder) as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, count * ROOM)
+        except OSError as error:
+            wanted = f"expected {count * ROOM / 2**20:g} MiB for the metrics of {count} workers"
+            raise SettingsError(f"TMPDIR: {tempfile.gettempdir()}: {wanted}: {error.strerror}") from error
 
 
 def take_place() -> None:
@@ -56,7 +95,7 @@ def _place_in(folder: str) -> int:
     return place
 
 
-def _lock(folder: Path, place: int) -> int | None:
+def _lock(folder: Path, place: int | str) -> int | None:
     """An open file that holds the place; None where a living process has it."""
     lock = os.open(folder / f"{place}.lock", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

@@ -125,7 +125,8 @@ def _nested_otherwise(heading: Heading) -> InvalidContent:
 def _require_whole(heading: Heading, x: Array) -> None:
     """Refuse what an integer datatype cannot hold; a missing sensor has no value to hold."""
     limits = np.iinfo(heading.dtype)  # type: ignore[type-var]
-    if not (np.isnan(x) | ((x == np.floor(x)) & (x >= limits.min) & (x <= limits.max))).all():
+    beyond = float(limits.max + 1)  # a power of two, which float64 holds; the greatest of 64 bits it does not
+    if not (np.isnan(x) | ((x == np.floor(x)) & (x >= limits.min) & (x < beyond))).all():
         raise InvalidContent("not-a-number", f"{heading.place}: expected integers that {heading.datatype} can hold.")
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from app import bundle
-from app.errors import BundleError, NelboError
+from app.errors import BundleError, NelboError, SettingsError
 from app.folder import Address, Look
 from app.model import open_model
 from app.pool import NICE
@@ -36,7 +36,11 @@ class _Unknown(NamedTuple):
 
 
 def tried(before: Stock, seen: Look, settings: Settings) -> Stock:
-    """The same stock, in which what is new in the folder is refused where it ends a process or holds it up."""
+    """The same stock, in which what is new in the folder is refused where it ends a process or holds it up.
+
+    Raises:
+        SettingsError: no process can be started.
+    """
     unknown = list(_unknown(before, seen, settings))
     harmful = {
         each.address: refused(each.address, BundleError(each.path, f"a process that opens it {end}"), before)
@@ -79,6 +83,10 @@ def _end(folders: Sequence[Path], settings: Settings) -> str:
             check=False,
             start_new_session=True,
         )
+    except OSError as error:
+        raise SettingsError(
+            f"{sys.executable}: no bundle can be tried, for it does not start: {error.strerror}"
+        ) from error
     except subprocess.TimeoutExpired:
         return f"is not done after {MOST_SECONDS} seconds"
     if ended.returncode < 0:

@@ -6,7 +6,7 @@ from functools import partial
 from fastapi import APIRouter, Request, Response
 from starlette.requests import ClientDisconnect
 
-from app import coding, v2_catalogue
+from app import browsers, coding, v2_catalogue
 from app.answer import Answer
 from app.body import JSON, Intake, announced
 from app.drain import draining
@@ -121,6 +121,9 @@ async def _infer(request: Request, service: Service, model: Model) -> Answered:
 
 
 async def _read(request: Request, intake: Intake) -> tuple[Head, bytes]:
+    browsers.require_own_page(
+        request.scope["headers"]
+    )  # their own type is not asked of bodies here, as it is elsewhere
     headers = request.headers
     content_coding = headers.get("content-encoding", "")
     coding.require(content_coding)

@@ -21,14 +21,14 @@ def describe(path: str, operation: Schema, statuses: Iterable[int]) -> None:
     """Complete an operation at a path under /v2; `statuses` are those that an inference can be refused with."""
     told = {404, 500} if "{name}" in path else {500}
     if path.endswith("/infer"):
-        told |= set(statuses)
+        told |= {403, *statuses}
         operation["parameters"].append({"name": HEADER, "in": "header", "required": False, "schema": LENGTH})
         operation["requestBody"] = _body(V2InferRequest.__name__, binary=True)
         operation["responses"]["200"] |= {
             "headers": {HEADER: {"schema": LENGTH, "description": "Where raw tensors follow the JSON"}},
             "content": operation["responses"]["200"]["content"] | {BINARY: {"schema": RAW}},
         }
-    if path == "/v2/health/ready":
+    if path.endswith("/ready"):
         told |= {503}
     if path.endswith("/index"):
         told |= {400, 408, 413}

@@ -69,9 +69,10 @@ async def _ask_until_the_end(served: Served, count: Count) -> None:
 
 
 def _await_workers(served: Served, count: int) -> None:
-    """Until there are so many processes that answer, where they are several."""
-    deadline = time.monotonic() + 30
-    while count > 1 and len(served.workers()) < count and time.monotonic() < deadline:
+    """Until so many have opened the models; the port is there before."""
+    deadline = time.monotonic() + 60
+    while served.log.read_text().count(" serving reference@") < count:
+        assert time.monotonic() < deadline, served.log.read_text()
         time.sleep(0.1)
 
 

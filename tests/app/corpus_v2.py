@@ -213,6 +213,8 @@ JSON: dict[bytes, str] = {
             tensor(data=b"[128,2,3,4]", datatype=b'"INT8"'),
             tensor(data=b"[-1,2,3,4]", datatype=b'"UINT8"'),
             tensor(data=b"[1e30,2,3,4]", datatype=b'"INT64"'),
+            tensor(data=b"[9223372036854775808,2,3,4]", datatype=b'"INT64"'),
+            tensor(data=b"[18446744073709551616,2,3,4]", datatype=b'"UINT64"'),
         ),
         "not-a-number",
     ),

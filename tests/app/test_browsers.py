@@ -48,6 +48,32 @@ def test_no_other_origin_is_let_in(client: TestClient) -> None:
         assert not [name for name in response.headers if name.startswith("access-control")]
 
 
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Sec-Fetch-Site": "same-origin", "Origin": "http://testserver"}, 200),
+        ({"Sec-Fetch-Site": "none"}, 200),
+        ({"Origin": "http://testserver"}, 200),
+        ({"Sec-Fetch-Site": "cross-site", "Origin": "https://elsewhere.example"}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"Origin": "https://elsewhere.example"}, 403),
+        ({"Origin": "http://testserver:81"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": "\xff"}, 403),
+    ],
+)
+def test_a_page_of_another_origin_asks_in_vain(client: TestClient, headers: dict[str, str], status: int) -> None:
+    """A browser sends plain text for it without asking, and /v2 asks for no type; elsewhere JSON has to be said."""
+    body = b'{"inputs":[{"name":"x","shape":[1,4],"datatype":"FP64","data":[20,1013,5,3]}]}'
+    told = {name: value.encode("latin-1") for name, value in headers.items()}
+    response = client.post("/v2/models/plant/infer", content=body, headers=told | {"Content-Type": "text/plain"})
+
+    assert response.status_code == status
+    assert (response.json().keys() == {"error"}) is (status == 403)
+    assert client.post("/score", content=b'{"rows":[[20,1013,5,3]]}', headers=told).status_code == 415
+
+
 def test_the_page_needs_nothing_that_it_is_not_allowed(client: TestClient) -> None:
     """No script stands in the page itself, what it asks for is its own, and no other page may frame it."""
     page = client.get("/docs")

@@ -54,6 +54,16 @@ def test_another_format_is_refused_naming_what_is_read(folder: Path, number: int
         bundle.read(folder)
 
 
+def test_what_is_beside_the_list_is_refused(folder: Path) -> None:
+    """As is a folder that is none."""
+    (folder / "extra.bin").touch()
+
+    with pytest.raises(BundleError, match=r"extra.bin: not listed in SHA256SUMS$"):
+        bundle.read(folder)
+    with pytest.raises(BundleError, match=r"there is no such folder"):
+        bundle.read(folder / "nothing")
+
+
 def test_a_file_that_is_not_of_the_format_is_refused(folder: Path) -> None:
     """A listed file that no format knows is named."""
     (folder / "extra.bin").touch()
@@ -67,7 +77,7 @@ def test_a_file_that_is_not_of_the_format_is_refused(folder: Path) -> None:
 def test_a_missing_file_is_refused(folder: Path, name: str) -> None:
     """Whether or not it is listed, it is named."""
     (folder / name).unlink()
-    with pytest.raises(BundleError, match=f"{name}: missing, or not listed"):
+    with pytest.raises(BundleError, match=f"{name}: missing$"):
         bundle.read(folder)
 
     reseal(folder)

@@ -289,6 +289,17 @@ def test_a_full_disk(models: Path, readings: Path) -> None:
     assert (done.returncode, done.stderr) == (1, b"nelbo: stdout: No space left on device\n")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a device that is always full")
+@pytest.mark.parametrize("asked", ["inspect", "key"])
+def test_a_full_disk_for_what_is_told(models: Path, asked: str) -> None:
+    """Nor is what the other commands print; a key that nobody has seen is not to be used."""
+    arguments = ["inspect", models / "plant" / "2", "--device", "cpu"] if asked == "inspect" else ["key", "historian"]
+    with Path("/dev/full").open("wb") as full:
+        done = command(*arguments, stdout=full.fileno())
+
+    assert (done.returncode, done.stderr) == (1, b"nelbo: stdout: No space left on device\n")
+
+
 def test_inspect_shows_the_manifest(models: Path, plant: Model, capfd: pytest.CaptureFixture[str]) -> None:
     """A person sees the sensors with their units, the calibration, where the model came from, and that it verified."""
     assert run("inspect", models / "plant" / "2", "--device", "cpu") == 0

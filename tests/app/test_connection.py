@@ -69,12 +69,16 @@ CORPUS: dict[str, tuple[bytes, list[int]]] = {
     "no Host": (get(LIVE, host=b""), [400]),
     "an empty Host": (get(LIVE, CLOSE, host=b"Host:"), [200]),
     "two Hosts": (get(LIVE, b"Host: y"), [400]),
+    "a Host and its port": (get(LIVE, CLOSE, host=b"Host: [::1%25eth0]:8000"), [200]),
+    "a Host that is none": (get(LIVE, host=b"Host: x/y z"), [400]),
     "HTTP/1.0 without a Host": (get(LIVE, host=b"", version=b"1.0"), [200]),
     "HTTP/1.0 with two Hosts": (get(LIVE, b"Host: y", version=b"1.0"), [200]),
     "HTTP/1.0 that would be kept alive": (get(LIVE, b"Connection: keep-alive", version=b"1.0"), [200]),
     "HTTP/1.0 that expects 100": (get(LIVE, b"Expect: 100-continue", version=b"1.0"), [200]),
     "HTTP/0.9": (b"GET /\r\n\r\n", [400]),
+    "HTTP/0.9 with a head": (get(LIVE, version=b"0.9"), [400]),
     "HTTP/1.2": (get(LIVE, version=b"1.2"), [400]),
+    "HTTP/2.0": (get(LIVE, version=b"2.0"), [400]),
     "HTTP/2 by prior knowledge": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", [400]),
     "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(100), [400]),
     "SSH": (b"SSH-2.0-OpenSSH_9.9\r\n", [400]),
@@ -108,6 +112,9 @@ CORPUS: dict[str, tuple[bytes, list[int]]] = {
     "a length beyond 64 bits": (post(b"Content-Length: 18446744073709551644"), [400]),
     "a length of 63 bits": (post(b"Content-Length: 9223372036854775807"), [413]),
     "an unknown transfer coding": (post(b"Transfer-Encoding: xchunked"), [400]),
+    "chunked, in capitals": (post(b"Transfer-Encoding: Chunked", CLOSE, body=chunks(ROW)), [200]),
+    "another coding below chunked": (post(b"Transfer-Encoding: gzip, chunked", body=chunks(ROW)), [400]),
+    "another coding in a header of its own": (post(b"Transfer-Encoding: gzip", CHUNKED, body=chunks(ROW)), [400]),
     "chunked, but not at last": (post(b"Transfer-Encoding: chunked, gzip"), [400]),
     "chunks": (post(CLOSE, CHUNKED, body=chunks(ROW[:5], ROW[5:])), [200]),
     "chunks of one byte": (post(CLOSE, CHUNKED, body=chunks(*(bytes([byte]) for byte in ROW))), [200]),
@@ -191,6 +198,32 @@ def test_no_mutation_of_a_request_makes_the_service_fail(
     found = statuses(exchange(port, sent, half_closed=True))
 
     assert all(status < 500 for status in found)
+
+
+def test_a_stream_that_expects_to_be_told_to_go_on_is(port: int) -> None:
+    """Its answer begins before its body, which a client sends then only when it hears 100."""
+    stream = (b"Content-Type: application/x-ndjson", CHUNKED, b"Expect: 100-continue", CLOSE)
+    with connect(port) as connection:
+        connection.sendall(get(b"/score", *stream, method=b"POST"))
+        first = connection.recv(65536)
+        connection.sendall(chunks(ROW))
+        rest = read(connection)
+
+    assert statuses(first + rest) == [100, 200]
+    assert first.startswith(b"HTTP/1.1 100 Continue\r\n\r\n")
+    assert rest.endswith(b'{"rows":1,"errors":0}\n\r\n0\r\n\r\n')
+
+
+def test_a_stream_in_http_1_0_ends_with_its_connection(port: int) -> None:
+    """Which knows no chunks (RFC 9112, 6.1)."""
+    stream = (b"Content-Type: application/x-ndjson", b"Content-Length: %d" % len(ROW))
+    said = exchange(port, get(b"/score", *stream, method=b"POST", version=b"1.0") + ROW)
+    head, _, body = said.partition(b"\r\n\r\n")
+
+    assert b"transfer-encoding" not in head
+    assert b"connection: close" in head
+    assert json.loads(body.splitlines()[0])["n_observed"] == [11]
+    assert body.splitlines()[1:] == [b'{"rows":1,"errors":0}']
 
 
 def test_a_connection_is_kept_for_a_client_that_comes_back(port: int) -> None:

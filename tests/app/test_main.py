@@ -19,10 +19,11 @@ from fastapi import Request, Response
 from fastapi.testclient import TestClient
 from starlette.middleware.base import RequestResponseEndpoint
 
-from app import interpreter, main, serving
+from app import interpreter, main
 from app.errors import RequestError, SettingsError
 from app.main import create_app
 from app.settings import Settings
+from app.workers import STARTUP_FAILED
 
 ROOT = Path(__file__).parents[2]
 ROW = b'{"rows": [[20, 1013, 5, 3]]}'
@@ -269,7 +270,7 @@ def test_a_service_that_cannot_start_says_why(
     """One readable line and exit status 3, no traceback."""
     process = start(models, tmp_path / "log", **variables)
 
-    assert process.wait(60) == serving.STARTUP_FAILED
+    assert process.wait(60) == STARTUP_FAILED
     last = (tmp_path / "log").read_text().splitlines()[-1]
     assert told in last
     assert "Traceback" not in (tmp_path / "log").read_text()
@@ -279,7 +280,7 @@ def test_a_taken_port_is_a_reason_not_to_start(models: Path, tmp_path: Path, por
     """The line names the port."""
     process = start(models, tmp_path / "log", NELBO_PORT=str(port))
 
-    assert process.wait(60) == serving.STARTUP_FAILED
+    assert process.wait(60) == STARTUP_FAILED
     assert f"cannot listen at 127.0.0.1, port {port}" in (tmp_path / "log").read_text()
 
 

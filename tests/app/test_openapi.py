@@ -201,7 +201,7 @@ def test_a_body_is_accepted_if_and_only_if_its_schema_allows_it(document: Json, 
 
 def test_every_error_under_v2_is_documented(document: Json) -> None:
     """In the protocol's own form; an inference has every status of the table that its handler uses."""
-    refused = {str(status) for kind, status in V2_STATUS.items() if kind not in ELSEWHERE} | {"408", "500"}
+    refused = {str(status) for kind, status in V2_STATUS.items() if kind not in ELSEWHERE} | {"403", "408", "500"}
     for path, _, operation in operations(document):
         if path.startswith("/v2"):
             errors = {status: told for status, told in operation["responses"].items() if status != "200"}

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from app.errors import SettingsError
-from app.settings import Settings, unknown_variables
+from app.settings import GUARDS, Settings, unknown_variables
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +44,8 @@ def test_an_empty_variable_is_no_variable(monkeypatch: pytest.MonkeyPatch) -> No
         ("NELBO_MODEL", "../plant"),
         ("NELBO_MODEL", "plant@0"),
         ("NELBO_MAX_ROWS", "0"),
+        ("NELBO_WORKERS", "100000"),
+        ("NELBO_THREADS", "100000"),
         ("NELBO_BODY_SECONDS", "-1"),
     ],
 )
@@ -55,14 +57,17 @@ def test_a_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch, name: str, v
         Settings()
 
 
-@pytest.mark.parametrize("name", ["NELBO_KEYS", "NELBO_KEYS_FILE"])
+@pytest.mark.parametrize("name", GUARDS)
 def test_an_empty_secret_opens_nothing(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """Who sets it means that keys are asked for; what is given by name wins here too."""
-    monkeypatch.setenv(name, "")
-    with pytest.raises(SettingsError, match=f"^{name}: it is set and empty; expected keys, or no such variable$"):
+    """Who sets it means that keys, TLS or certificates are asked for; what is given by name wins here too."""
+    variable = f"NELBO_{name}".upper()
+    monkeypatch.setenv(variable, "")
+    with pytest.raises(
+        SettingsError, match=f"^{variable}: it is set and empty; expected a value, or no such variable$"
+    ):
         Settings()
 
-    assert not Settings(keys=None, keys_file=None).keys_are_set
+    assert not Settings.model_validate({name: None}).keys_are_set
 
 
 def test_a_misspelt_variable_is_told() -> None:

@@ -1,6 +1,7 @@
 """A bundle that brings its process down, or holds it up, is refused by a service that lives on."""
 
 import json
+import sys
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from app import bundle, trial
+from app.errors import SettingsError
 from app.folder import Address, look
 from app.metrics import Metrics
 from app.repository import open_repository
@@ -115,6 +117,14 @@ def test_what_is_known_is_not_tried_again(root: Path, monkeypatch: pytest.Monkey
     assert not tried(EMPTY.after_trial(look(root), {}, stock.harmless), look(root), settings).refused
     (why,) = tried(EMPTY, look(root), settings).refused.values()
     assert why.reason == "a process that opens it is not done after 0 seconds"
+
+
+def test_where_no_process_can_be_started_that_is_told(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is no fault of the bundle's."""
+    monkeypatch.setattr(sys, "executable", str(root / "nothing"))
+
+    with pytest.raises(SettingsError, match=r"nothing: no bundle can be tried, for it does not start: No such file"):
+        tried(EMPTY, look(root), Settings(models=root, device="cpu"))
 
 
 def test_nothing_of_the_working_directory_is_taken_for_the_service(

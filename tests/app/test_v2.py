@@ -3,6 +3,7 @@
 import gzip
 import json
 import zlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from app.main import create_app
 from app.settings import Settings
 from tests.conftest import plant_rows
 
+MODELS = Path(__file__).parents[2] / "models"
 USUAL = [20.0, 1013.0, 5.0, 3.0]
 FAR = [2000.0, 1013.0, 5.0, 3.0]
 INFER = "/v2/models/plant/infer"
@@ -168,6 +170,21 @@ def test_the_rate_of_false_alarms_may_be_asked_for(client: TestClient) -> None:
     assert alarms(0.001) < alarms(0.1) < alarms(0.5)
     refused = client.post(INFER, json=asked(x, outputs=wanted("alarm"), parameters={"false_alarm_rate": 0.6}))
     assert "false_alarm_rate: expected from 0.001 to 0.5" in error(refused, 400)
+
+
+def test_a_rate_that_a_row_cannot_answer_is_refused_as_by_the_verbs() -> None:
+    """Of a row with a missing sensor fewer held-out rows tell: it would never alarm."""
+    rows = [[None, *[1e5] * 10]]
+    with TestClient(create_app(Settings(models=MODELS, device="cpu"))) as client:
+        for outputs in (("alarm",), ("alarm", "latent_mean")):
+            body = asked(rows, outputs=wanted(*outputs), parameters={"false_alarm_rate": 2e-5})
+            body["inputs"][0]["shape"] = [1, 11]
+            refused = client.post("/v2/models/gas-turbine/infer", json=body)
+            verb = client.post("/score", json={"rows": rows, "false_alarm_rate": 2e-5})
+
+            assert "held-out rows with the same sensors cannot vouch" in error(refused, 400)
+            assert verb.json()["detail"] == error(refused, 400)
+            assert client.post("/v2/models/gas-turbine/infer", json=body | {"parameters": {}}).status_code == 200
 
 
 def test_an_id_comes_back(client: TestClient) -> None:

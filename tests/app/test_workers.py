@@ -5,13 +5,16 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
 
-from app import serving
+from app.errors import SettingsError
+from app.sharing import shared_between_processes
+from app.workers import STARTUP_FAILED
 from benchmarks.soak.place import workers_of
 from tests.app.test_main import JSON, ROW, exchange, port_of, start
 from tests.app.test_scoring import wait_until
@@ -75,9 +78,10 @@ def test_workers_that_cannot_start_stop_the_service(models: Path, tmp_path: Path
     """With the reason, and the exit status of a service that cannot start."""
     process = start(models, tmp_path / "log", NELBO_WORKERS=str(WORKERS), NELBO_MODEL="pump")
 
-    assert process.wait(60) == serving.STARTUP_FAILED
+    assert process.wait(60) == STARTUP_FAILED
     told = (tmp_path / "log").read_text()
     assert "cannot start: NELBO_MODEL: 'pump' cannot be served" in told
+    assert "listening at" not in told
     assert "Traceback" not in told
 
 
@@ -115,6 +119,70 @@ def test_a_worker_that_dies_is_replaced(models: Path, tmp_path: Path) -> None:
         assert b'nelbo_rows_total{verb="score"} 1.0' in ask(port, "GET", "/metrics")
         for worker in workers:
             wait_until(lambda told=f"worker {worker} died, exit code -9; ": told in (tmp_path / "log").read_text())
+    finally:
+        process.terminate()
+        assert process.wait(30) == 0
+
+
+@pytest.mark.parametrize("of_parent", [True, False])
+def test_workers_drain_once_and_hurry_when_told_again(models: Path, tmp_path: Path, of_parent: bool) -> None:
+    """A signal to the whole group, as systemd sends it, is one order: the workers hear it twice, and drain."""
+    log = tmp_path / "log"
+    process = start(models, log, NELBO_WORKERS=str(WORKERS), NELBO_DRAIN_SECONDS="20")
+    port_of(process, log)
+    wait_until(lambda: log.read_text().count("serving plant@2") == WORKERS)
+    for told in [process.pid] if of_parent else [*workers_of(process.pid), process.pid]:
+        os.kill(told, signal.SIGTERM)
+    wait_until(lambda: log.read_text().count("answering for 20 seconds more") == WORKERS)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(2)
+
+    process.send_signal(signal.SIGTERM)
+
+    assert process.wait(10) == 0
+    assert log.read_text().count(": stopped") == WORKERS
+
+
+def test_workers_end_with_a_parent_that_was_killed(models: Path, tmp_path: Path) -> None:
+    """They let go of the port, so that the service can start again, and that removes what was left of their metrics."""
+    log, temporary = tmp_path / "log", tmp_path / "temporary"
+    temporary.mkdir()
+    process = start(models, log, NELBO_WORKERS=str(WORKERS), TMPDIR=str(temporary))
+    port = port_of(process, log)
+    workers = workers_of(process.pid)
+    process.kill()
+    process.wait(10)
+
+    wait_until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
+    (left,) = temporary.glob("nelbo-metrics-*")
+    assert "the parent process is gone: stopping" in log.read_text()
+    again = start(models, log, NELBO_WORKERS=str(WORKERS), TMPDIR=str(temporary), NELBO_PORT=str(port))
+    try:
+        assert port_of(again, log) == port
+        assert ask(port, "POST", "/score", ROW)
+        assert not left.exists()
+    finally:
+        again.terminate()
+        assert again.wait(30) == 0
+    assert list(temporary.iterdir()) == []
+    assert "Traceback" not in log.read_text()
+
+
+def test_a_full_place_for_metrics_is_told_before_anybody_writes_there() -> None:
+    """Who writes to a file's memory for which there is no room is killed."""
+    many = shared_between_processes(10**9)
+    with pytest.raises(SettingsError, match=r"TMPDIR: .* for the metrics of 1000000000 workers: "), many:
+        pass
+
+
+def test_the_port_is_told_of_when_somebody_answers(models: Path, tmp_path: Path) -> None:
+    """Not while the first worker starts."""
+    log = tmp_path / "log"
+    process = start(models, log, NELBO_WORKERS=str(WORKERS))
+    try:
+        port_of(process, log)
+        told = log.read_text()
+        assert -1 < told.find("serving plant@2") < told.find("listening at ")
     finally:
         process.terminate()
         assert process.wait(30) == 0
