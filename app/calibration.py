@@ -16,6 +16,7 @@ from app.array import Array, has_nan
 from app.cache import Cache
 from app.engine import Engine
 from app.errors import BundleError
+from app.long import require_asker
 from app.ranking import Ranking
 from app.tail import fit_tail
 
@@ -85,6 +86,7 @@ class Calibration:
             return self._complete.p_value(score)
         p_value = np.empty(len(x))
         for pattern, here in _patterns(x):
+            require_asker()
             p_value[here] = self._rankings[pattern.tobytes()].p_value(score[here])
         return p_value
 

@@ -16,6 +16,7 @@ from app.array import Array, Index
 from app.bundle import Bundle
 from app.errors import BundleError
 from app.importance import Bound, Draws, Moments, bound, moments, resample
+from app.long import require_asker
 from app.manifest import Manifest
 from app.noise import evenly, standard_normal, uniform, whitened
 from app.probe import Answers, Proof
@@ -139,6 +140,7 @@ class Engine:
         padded = np.concatenate([noise, np.zeros((-count % VECTOR, noise.shape[1]))])
         at_once = max(1, min(self._size.holed, self._size.draws // len(padded)))
         for _, some in batches(x, at_once, at_once):
+            require_asker()
             log_weight, mean, scale = self._importance.run(at_once, x[some], padded)
             yield some, Draws(log_weight[:, :count], mean[:, :count], scale[:, :count])
 

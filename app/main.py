@@ -92,13 +92,18 @@ async def _lifespan(
     threads = settings.threads or cpus
     metrics.tell_build(**versions())
     with computing(threads) as executor, tuned(), drain.at_sigterm():
-        of_threads, of_loop = Backlog(settings.queue_seconds, threads), Backlog(settings.queue_seconds)
-        scheduler = Scheduler(Pool(executor, of_threads), cpus, of_loop, metrics)
+        of_loop = Backlog(settings.queue_seconds)
+        of_threads, of_long = (Backlog(settings.queue_seconds, threads) for _ in range(2))
+        pool = Pool(executor, of_threads)
+        scheduler = Scheduler(pool, Pool(executor, of_long, pool), cpus, of_loop, metrics)
         # Taken, since whatever holds the first repository keeps its models in memory when others are served.
         served = given.pop() if given else open_repository(settings)
         shelf = Shelf(served, settings, metrics, changed=scheduler.forget)
         del served
-        async with metrics.settled_regularly({"loop": of_loop, "threads": of_threads}), shelf.watching():
+        async with (
+            metrics.settled_regularly({"loop": of_loop, "threads": of_threads, "long": of_long}),
+            shelf.watching(),
+        ):
             service = Service(settings, shelf, metrics, Intake(settings), scheduler, drain, documents.of)
             yield {"service": service, "reception": reception}
     logger.info("stopped")

@@ -4,12 +4,14 @@ import asyncio
 import os
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from time import monotonic
 from typing import Any, TypeVar
 
 from app.backlog import Backlog, overloaded
+from app.long import Long
 
 Result = TypeVar("Result")
 
@@ -56,11 +58,17 @@ class Pace:
 class Pool:
     """Threads, and what waits for them."""
 
-    def __init__(self, executor: Executor, backlog: Backlog) -> None:
-        """The threads, and on the event loop that is running what waits for them."""
+    def __init__(self, executor: Executor, backlog: Backlog, before: "Pool | None" = None) -> None:
+        """The threads, and on the event loop that is running what waits for them.
+
+        While they are at what is run here, what was submitted has its turn now and then: that to the pool `before`,
+        which has the same threads, or to this one.
+        """
         self._executor = executor
         self.backlog = backlog
         """What waits for the threads, and what they are at."""
+        self._before = before or self
+        self._submitted: deque[Callable[[], None]] = deque()
 
     def require_room(self) -> None:
         """Refuse what would be too much.
@@ -71,18 +79,22 @@ class Pool:
         self.backlog.require_room()
 
     async def run(self, work: Callable[[], Result], units: int, pace: Pace) -> Result:
-        """The result of `work`, of so many units, from a thread; it is not begun when this is cancelled before.
+        """The result of `work`, of so many units, from a thread.
+
+        When this is cancelled it is not begun, or ends where it may.
 
         Raises:
             Unavailable: `overloaded`, at once where too much waits, or where it has waited far longer than it was to.
         """
         self.require_room()
         patience = self.backlog.patience
+        long = Long(self._before.turn)
 
         def begun() -> Result:
             started = monotonic()
-            result = work()
-            pace.learn(units, monotonic() - started)
+            with long.under_way():
+                result = work()
+            pace.learn(units, monotonic() - started - long.paused)
             return result
 
         future = self._executor.submit(begun)
@@ -91,7 +103,7 @@ class Pool:
         try:
             await asyncio.wait([answer], timeout=patience)
         except asyncio.CancelledError:
-            future.cancel()
+            long.abandoned = not future.cancel()
             answer.cancel()
             raise
         # What is before it takes far longer than was thought: who waits hears of it now, and not when a thread is free.
@@ -100,8 +112,17 @@ class Pool:
         return await answer
 
     def submit(self, work: Callable[[], None]) -> None:
-        """Do this on a thread, for what is counted by itself; it raises nothing."""
-        self._executor.submit(work)
+        """Do this on a thread, for what is counted by itself; it is short and raises nothing."""
+        self._submitted.append(work)
+        self._executor.submit(self.turn)
+
+    def turn(self) -> None:
+        """Do what was submitted first, unless another thread has done it by now."""
+        try:
+            work = self._submitted.popleft()
+        except IndexError:
+            return
+        work()
 
     def _count(self, result: "Future[Any]", seconds: float) -> None:
         """Count work that is thought to take so long until its result is there.

@@ -36,9 +36,10 @@ async def patiently(work: Coroutine[Any, Any, Result]) -> Result:
 class Scheduler:
     """The ways to the graphs that were asked, and the threads for everything that is not small."""
 
-    def __init__(self, pool: Pool, cpus: int, backlog: Backlog, metrics: Metrics) -> None:
-        """Compute in `pool` beside the event loop, whose is the backlog."""
+    def __init__(self, pool: Pool, long: Pool, cpus: int, backlog: Backlog, metrics: Metrics) -> None:
+        """Compute in `pool`, or in `long` what may take long, beside the event loop, whose is the backlog."""
         self._pool = pool
+        self._long = long
         self._backlog = backlog
         self._metrics = metrics
         self._cpus = cpus
@@ -76,7 +77,7 @@ class Scheduler:
         task = self._understand(understand, body)
         if not task.light:
             rest = self._once_begun(lambda: self._compute(task))
-            return await wait(self._pool.run(rest, len(task.x), self._a_row))
+            return await wait(self._long.run(rest, len(task.x), self._a_row))
         way = self._way(task)
         if way.lane.takes(len(task.x), self._question_seconds()):
             return self._finish(task, await way.lane.ask(task.x))

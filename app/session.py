@@ -9,6 +9,7 @@ import onnxruntime as ort
 
 from app.array import Array, Index, has_nan
 from app.errors import BundleError, DeviceError
+from app.long import pause
 
 Device = Literal["cpu", "cuda"]
 Axes = dict[str, list[int]]
@@ -79,6 +80,7 @@ class Graph:
 
     def run(self, size: int, rows: Array, *others: Array) -> list[Array]:
         """The outputs for `size` rows or fewer, in one run; no other input has an axis of rows."""
+        pause()
         count = len(rows)
         if self._device == "cuda":
             # cuBLAS takes another kernel, and a row other bits, where there are more or fewer rows.

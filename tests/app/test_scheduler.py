@@ -11,6 +11,7 @@ import pytest
 from app.array import Array
 from app.backlog import Backlog
 from app.errors import Unavailable
+from app.long import pause
 from app.metrics import Metrics
 from app.pool import Pool
 from app.scheduler import TINY_BODY, Scheduler, patiently
@@ -48,7 +49,8 @@ def test_a_thread_computes_what_takes_long_where_that_gains_something(
         with ThreadPoolExecutor(1) as threads:
             task = Task(graph, np.ones((rows, 2)), lambda where: float(where.thread[0]), light=True, unit=UNITS["cpu"])
             of_threads = Backlog(60)
-            scheduler = Scheduler(Pool(threads, of_threads), cpus, Backlog(60), Metrics())
+            pool = Pool(threads, of_threads)
+            scheduler = Scheduler(pool, pool, cpus, Backlog(60), Metrics())
             for _ in range(others):
                 of_threads.add(1.0)
             return await scheduler.answer(lambda body: task, b"", patiently)
@@ -67,7 +69,8 @@ def test_what_there_is_no_room_for_is_refused_before_it_is_read() -> None:
     async def main() -> None:
         with ThreadPoolExecutor(1) as threads:
             of_threads, of_loop = Backlog(1), Backlog(1)
-            scheduler = Scheduler(Pool(threads, of_threads), 2, of_loop, Metrics())
+            pool = Pool(threads, of_threads)
+            scheduler = Scheduler(pool, pool, 2, of_loop, Metrics())
             for _ in range(2):
                 of_threads.add(2)
             with pytest.raises(Unavailable):
@@ -81,3 +84,36 @@ def test_what_there_is_no_room_for_is_refused_before_it_is_read() -> None:
     asyncio.run(main())
 
     assert read == [TINY_BODY]
+
+
+def test_who_asks_for_little_does_not_wait_for_what_takes_long() -> None:
+    """The only thread is at something long: between two runs of a graph it answers the others, and goes on."""
+    begun, answered = threading.Event(), threading.Event()
+
+    def long_graph(x: Array) -> Where:
+        begun.set()
+        for _ in range(1000):
+            pause()
+            if answered.wait(0.01):
+                break
+        return graph(x)
+
+    async def main() -> tuple[float, float]:
+        with ThreadPoolExecutor(1) as threads:
+            pool = Pool(threads, Backlog(60))
+            scheduler = Scheduler(pool, Pool(threads, Backlog(60), pool), 2, Backlog(60), Metrics())
+            long = Task(long_graph, np.ones((1, 2)), thread_of, light=False, unit=UNITS["cpu"])
+            little = Task(graph, np.ones((100, 2)), thread_of, light=True, unit=UNITS["cpu"])
+            waiting = asyncio.create_task(scheduler.answer(lambda body: long, b"", patiently))
+            await asyncio.to_thread(begun.wait)
+            first = await scheduler.answer(lambda body: little, b"", patiently)
+            assert not waiting.done()
+            answered.set()
+            return first, await waiting
+
+    first, second = asyncio.run(main())
+    assert first == second != threading.get_ident()
+
+
+def thread_of(where: Where) -> float:
+    return float(where.thread[0])

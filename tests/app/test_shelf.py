@@ -281,7 +281,8 @@ def test_a_model_goes_with_the_last_request_that_has_it(models: Path, root: Path
     async def run() -> None:
         with ThreadPoolExecutor(1) as threads:
             metrics = Metrics()
-            scheduler = Scheduler(Pool(threads, Backlog(1.0)), 2, Backlog(1.0), metrics)
+            pool = Pool(threads, Backlog(1.0))
+            scheduler = Scheduler(pool, pool, 2, Backlog(1.0), metrics)
             shelf = Shelf(open_repository(settings), settings, metrics, changed=scheduler.forget)
             async with shelf.watching():
                 held = shelf.repository.default
