@@ -436,10 +436,10 @@ def test_head_is_what_get_is_without_a_body(client: TestClient, path: str) -> No
     [
         ("GET", "/score", "POST"),
         ("PUT", "/models/plant/score", "POST"),
-        ("DELETE", "/models", "GET"),
-        ("POST", "/models/plant", "GET"),
+        ("DELETE", "/models", "GET, HEAD"),
+        ("POST", "/models/plant", "GET, HEAD"),
         ("OPTIONS", "/sample", "POST"),
-        ("TRACE", "/", "GET"),
+        ("TRACE", "/", "GET, HEAD"),
         ("HEAD", "/encode", "POST"),
     ],
 )
