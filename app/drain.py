@@ -30,6 +30,8 @@ class Drain:
     def at_sigterm(self) -> Iterator[None]:
         """On the loop that is running, put this before whatever SIGTERM does; only the main thread hears signals.
 
+        A terminal that closes says the same, by SIGHUP, unless that is ignored or somebody else's.
+
         A second SIGTERM stops at once, as Ctrl-C does; not one of several workers, whose parent passes on to it what it
         may have had itself, with its whole group.
         """
@@ -43,17 +45,19 @@ class Drain:
             if self.begun and parent_process() is not None:
                 return
             if self.begun or not self._seconds:
-                then(number, frame)
+                then(signal.SIGTERM, frame)
                 return
             self.begun = True
             loop.call_soon_threadsafe(self._tell)
-            loop.call_soon_threadsafe(loop.call_later, self._seconds, then, number, None)
+            loop.call_soon_threadsafe(loop.call_later, self._seconds, then, signal.SIGTERM, None)
 
-        signal.signal(signal.SIGTERM, begin)
+        is_free = signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
+        before = {number: signal.signal(number, begin) for number in (signal.SIGTERM, *[signal.SIGHUP] * is_free)}
         try:
             yield
         finally:
-            signal.signal(signal.SIGTERM, stop)
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def _tell(self) -> None:
         logger.info("told to stop: answering for %g seconds more, with readiness off", self._seconds)

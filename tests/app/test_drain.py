@@ -31,8 +31,12 @@ def keep_asking(port: int, begun: threading.Barrier, seen: list[tuple[int, str |
         seen.append((response.status, response.headers["Connection"]))
 
 
-def test_no_request_is_lost_from_sigterm_to_the_end(models: Path, tmp_path: Path) -> None:
-    """Clients that keep their connections are told to close them, each behind an answer, before the service ends."""
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_no_request_is_lost_from_sigterm_to_the_end(models: Path, tmp_path: Path, number: signal.Signals) -> None:
+    """Clients that keep their connections are told to close them, each behind an answer, before the service ends.
+
+    A terminal that closes is no other reason to stop.
+    """
     process = start(models, tmp_path / "log", NELBO_DRAIN_SECONDS="2")
     port = port_of(process, tmp_path / "log")
     begun = threading.Barrier(CLIENTS + 1)
@@ -41,7 +45,7 @@ def test_no_request_is_lost_from_sigterm_to_the_end(models: Path, tmp_path: Path
     for client in clients:
         client.start()
     begun.wait(30)
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     for client in clients:
         client.join(30)
 
