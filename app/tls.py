@@ -1,5 +1,6 @@
 """TLS: the certificate that the service shows, and those that it asks of its clients."""
 
+import logging
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,22 @@ from typing import NoReturn
 
 from app.errors import SettingsError
 from app.settings import Settings
+
+logger = logging.getLogger("nelbo")
+
+
+class Handshaking(ssl.SSLObject):
+    """Python's, which the log hears of where it fails: the client is told by TLS, and the application is not."""
+
+    def do_handshake(self) -> None:
+        """Go on with the handshake."""
+        try:
+            super().do_handshake()
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except ssl.SSLError as error:
+            logger.info("a TLS handshake failed: %s", _reason(error))
+            raise
 
 
 @dataclass(frozen=True)
@@ -38,6 +55,7 @@ class Tls:
             SettingsError: naming the setting whose file cannot be read, or does not fit.
         """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.sslobject_class = Handshaking
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         _require("NELBO_TLS_CERTIFICATE", self.certificate)
         _require("NELBO_TLS_KEY", self.key)

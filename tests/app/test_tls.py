@@ -16,6 +16,7 @@ from app.errors import SettingsError
 from app.settings import Settings
 from app.tls import Tls
 from tests.app.test_main import JSON, ROW, exchange, port_of, start
+from tests.app.test_scoring import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +117,7 @@ def test_the_head_of_a_stream_does_not_wait_for_its_body_over_tls(port: int, fol
 
 
 def test_what_is_not_tls_is_not_answered(port: int, connection: HTTPSConnection, log: Path) -> None:
-    """A client that speaks plain HTTP, or an old TLS, or knows another authority; service goes on."""
+    """A client that speaks plain HTTP, or an old TLS, or knows another authority; the log tells; service goes on."""
     assert b"HTTP/1.1 200" not in exchange(port, b"GET /models HTTP/1.1\r\nHost: x\r\n\r\n")
     old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     old.check_hostname, old.verify_mode = False, ssl.CERT_NONE
@@ -129,6 +130,9 @@ def test_what_is_not_tls_is_not_answered(port: int, connection: HTTPSConnection,
 
     connection.request("GET", "/health/live")
     assert connection.getresponse().status == 200
+    wait_until(lambda: log.read_text().count("a TLS handshake failed: ") == 3)
+    for reason in ("http request", "tlsv1 alert unknown ca"):  # of an old TLS OpenSSL has several words
+        assert f"a TLS handshake failed: {reason}" in log.read_text()
     assert "Traceback" not in log.read_text()
 
 
