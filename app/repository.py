@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from types import MappingProxyType
 
 from app.errors import SettingsError, UnknownResource
@@ -62,11 +63,11 @@ def open_repository(settings: Settings, before: Stock = EMPTY) -> Repository:
     """Open what `settings.models` holds beside the stock before; a bundle that does not verify is logged and left out.
 
     Raises:
-        SettingsError: there is no such folder, nothing in it can be served, or it does not tell the default model.
+        SettingsError: there is no such folder, it cannot be read, nothing in it can be served, or it does not tell the
+            default model.
         DeviceError: the device asked for cannot be had.
     """
-    if not settings.models.is_dir():
-        raise SettingsError(f"NELBO_MODELS: there is no folder {str(settings.models)!r}")
+    _require_folder(settings.models)
     stock = restock(before, look(settings.models), settings)
     repository = Repository(stock, _default(stock, settings))
     _tell(EMPTY, None, repository)
@@ -102,6 +103,15 @@ def renewed(served: Repository, before: Stock, settings: Settings) -> Repository
     return repository
 
 
+def _require_folder(models: Path) -> None:
+    try:
+        next(models.iterdir(), None)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise SettingsError(f"NELBO_MODELS: there is no folder {str(models)!r}") from error
+    except OSError as error:
+        raise SettingsError(f"NELBO_MODELS: {str(models)!r} cannot be read: {error.strerror}") from error
+
+
 def _default(stock: Stock, settings: Settings) -> Model:
     if not stock.models:
         raise SettingsError(
@@ -135,5 +145,7 @@ def _tell(before: Stock, default: Model | None, now: Repository) -> None:
             logger.info("%s answers at the root", model)
         if now.stock.refused.get(address) is GONE is not before.refused.get(address):
             logger.error("%s is served on: %s, and nothing is in its place", model, GONE.reason)
+        if before.refused.get(address) is GONE is not now.stock.refused.get(address):
+            logger.info("the folder of %s is there again", model)
     for address in before.models.keys() - now.stock.models.keys():
         logger.info("%s is served no more", before.models[address])

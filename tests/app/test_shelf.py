@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import json
+import logging
 import shutil
 import sys
 import weakref
@@ -202,6 +203,7 @@ def test_the_default_model_stays_while_nothing_is_in_its_place(
     models: Path, root: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Its folder is gone, which the log tells once, the metrics and /models as long as it is; another name is none."""
+    caplog.set_level(logging.INFO)
     put(models, root, "pump", 1)
 
     async def do(shelf: Shelf, metrics: Metrics) -> None:
@@ -224,6 +226,7 @@ def test_the_default_model_stays_while_nothing_is_in_its_place(
 
         assert shelf.repository.default is first
         assert not shelf.repository.stock.refused
+        assert caplog.text.count("the folder of plant@1 is there again") == 1
 
     on(root, do, model="plant")
 
