@@ -11,6 +11,9 @@ from types import FrameType
 
 from app.errors import Unavailable
 
+HURRY = signal.SIGUSR1
+"""What the parent of several workers tells them by to stop without draining; it may be told more than once."""
+
 logger = logging.getLogger("nelbo")
 
 
@@ -32,8 +35,8 @@ class Drain:
 
         A terminal that closes says the same, by SIGHUP, unless that is ignored or somebody else's.
 
-        A second SIGTERM stops at once, as Ctrl-C does; not one of several workers, whose parent passes on to it what it
-        may have had itself, with its whole group.
+        A second SIGTERM stops at once, as Ctrl-C does; one of several workers, which may have SIGTERM with its whole
+        group and from its parent, only by HURRY.
         """
         stop = signal.getsignal(signal.SIGTERM)
         if not callable(stop) or threading.current_thread() is not threading.main_thread():
@@ -42,17 +45,18 @@ class Drain:
         loop, then = asyncio.get_running_loop(), stop
 
         def begin(number: int, frame: FrameType | None) -> None:
-            if self.begun and parent_process() is not None:
-                return
-            if self.begun or not self._seconds:
+            if number == HURRY or not self._seconds or (self.begun and not is_worker):
                 then(signal.SIGTERM, frame)
-                return
-            self.begun = True
-            loop.call_soon_threadsafe(self._tell)
-            loop.call_soon_threadsafe(loop.call_later, self._seconds, then, signal.SIGTERM, None)
+            elif not self.begun:
+                self.begun = True
+                loop.call_soon_threadsafe(self._tell)
+                loop.call_soon_threadsafe(loop.call_later, self._seconds, then, signal.SIGTERM, None)
 
-        is_free = signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
-        before = {number: signal.signal(number, begin) for number in (signal.SIGTERM, *[signal.SIGHUP] * is_free)}
+        is_worker = parent_process() is not None
+        numbers = {signal.SIGTERM, HURRY} if is_worker else {signal.SIGTERM}
+        if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+            numbers.add(signal.SIGHUP)
+        before = {number: signal.signal(number, begin) for number in numbers}
         try:
             yield
         finally:

@@ -42,7 +42,9 @@ class Repository:
         return [self.stock.models[address] for address in sorted(self.stock.models)]
 
     def get(self, name: str, version: int | None = None) -> Model:
-        """The model of that name, in that version or in its highest.
+        """The model of that name, in that version or in its default one.
+
+        That is the highest, but of the model at the root the one that answers there: a pin holds at every address.
 
         Raises:
             UnknownResource: `model-not-found` or `version-not-found`.
@@ -51,7 +53,7 @@ class Repository:
         if versions is None:
             raise UnknownResource("model-not-found", "No model of this name is served; /models lists those that are.")
         if version is None:
-            return next(iter(versions.values()))
+            return self.default if self.default.manifest.name == name else next(iter(versions.values()))
         if version not in versions:
             raise UnknownResource(
                 "version-not-found", "The model is not served in this version; /models lists those that are."

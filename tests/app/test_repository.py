@@ -4,9 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fastapi.testclient import TestClient
 
 from app import bundle
 from app.errors import SettingsError, UnknownResource
+from app.main import create_app
 from app.manifest import Manifest
 from app.repository import Repository, open_repository, settled
 from app.settings import Settings
@@ -136,6 +138,21 @@ def test_other_entries_are_ignored(models: Path, tmp_path: Path, caplog: pytest.
     told = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert [name for name in ("No Model", "01", "v2") if any(name in text for text in told)] == ["No Model", "01", "v2"]
     assert len(told) == 3
+
+
+def test_a_pin_holds_wherever_no_version_is_named(models: Path) -> None:
+    """Whoever rolls back so is not to leave those who name the model at the version that was taken back."""
+    with TestClient(create_app(Settings(models=models, model="plant@1", device="cpu"))) as client:
+        rows = {"rows": [[20, 1013, 5, 3]]}
+        answers = [client.post(path, json=rows).json() for path in ("/score", "/models/plant/score")]
+        inputs = {"inputs": [{"name": "x", "shape": [1, 4], "datatype": "FP64", "data": rows["rows"]}]}
+        inferred = client.post("/v2/models/plant/infer", json=inputs).json()
+        (summary,), model = client.get("/models").json()["models"], client.get("/models/plant").json()
+
+    assert [answer["version"] for answer in answers] == [1, 1]
+    assert inferred["model_version"] == "1"
+    assert (summary["version"], summary["versions"], summary["default"]) == (1, [1, 2], True)
+    assert (model["version"], model["default"]) == (1, True)
 
 
 def test_nothing_to_serve_is_an_error(tmp_path: Path) -> None:
