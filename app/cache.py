@@ -19,6 +19,10 @@ class Cache(Generic[Key, Value]):
         self._lock = Lock()
         self._kept: OrderedDict[Key, Future[Value]] = OrderedDict()
 
+    def __contains__(self, key: Key) -> bool:
+        """Whether the value is kept, or being made."""
+        return key in self._kept
+
     def __getitem__(self, key: Key) -> Value:
         """The value of `key`. What `make` raises reaches everyone who waits, and is not kept."""
         with self._lock:

@@ -66,6 +66,7 @@ class Calibration:
             expected = f"finite scores [{count}] and rows [m, {sensors}]"
             raise BundleError(file.parent, f"{file.name}: it holds {found}, expected {expected}")
         self._complete = Ranking(np.sort(scores), manifest.calibration.tail)
+        self._rows = len(rows)
         # Nothing here refers to this object, so that a model that is served no more goes at once.
         self._rankings = Cache(rank or partial(_rank_under, engine, rows, self._complete), patterns_kept)
         self._threshold = lru_cache(RATES_KEPT)(self._complete.threshold)
@@ -106,6 +107,12 @@ class Calibration:
             rate = false_alarm_rate if pattern.any() else max(false_alarm_rate, ranking.least_rate)
             threshold[here] = ranking.threshold(rate)
         return threshold
+
+    def unranked(self, x: Array) -> tuple[int, int]:
+        """How many patterns of missing sensors rows x [n, D] have, and how many rows new ones take to be scored."""
+        patterns = np.unique(~np.isnan(x), axis=0)
+        new = [each for each in patterns if not each.all() and each.tobytes() not in self._rankings]
+        return len(patterns), self._rows * len(new)
 
     def ranking(self, pattern: bytes) -> Ranking:
         """The held-out scores with only some sensors observed, one bool byte each."""

@@ -70,7 +70,7 @@ def infer(model: Model, settings: Settings, metrics: Metrics, head: Head, body: 
         )
         return _answered(request, model, head, arrays, (started, read, computed), scored)
 
-    return Task(Counted(ask.graph, model, metrics), request.x, finish, ask.light, model.engine.unit)
+    return Task(Counted(ask.graph, model, metrics), request.x, finish, ask.effort, model.engine.unit)
 
 
 def _answered(

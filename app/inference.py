@@ -13,7 +13,7 @@ from app.infer_request import InferRequest
 from app.infer_response import Arrays
 from app.model import Judged, Model
 from app.settings import Settings
-from app.verbs import Graph, check_patterns, default_rate, most_explained
+from app.verbs import Effort, Graph, default_rate, most_explained, rows_to_rank
 
 Source = Literal["score", "encode", "expected"]
 Axis = Literal["sensors", "latents"]
@@ -47,8 +47,8 @@ class Ask(Struct, frozen=True):
 
     graph: Graph
     arrays: Callable[[Any], Arrays]
-    light: bool
-    """As a task is: nothing but the graph takes time, and each unit as much as any other."""
+    effort: Effort | None
+    """As a task has it."""
     rate: float
     """The false-alarm rate that the output alarm is for."""
 
@@ -63,19 +63,26 @@ def ask(asked: InferRequest, model: Model, settings: Settings) -> Ask:
     wanted = {output.name for output in asked.outputs}
     sources = {OUTPUTS[name].source for name in wanted}
     ranked = not wanted.isdisjoint(RANKED)
-    complete = not has_nan(asked.x)
     _require_few(asked, sources, model, settings)
     rate = default_rate(model) if asked.false_alarm_rate is None else asked.false_alarm_rate
     if ranked:
         model.calibration.require(rate)
-        check_patterns(asked.x, settings)
+    effort = _effort(asked.x, sources, model, settings, ranked)
     if sources == {"encode"}:
-        return Ask(model.engine.encode, _latents, complete, rate)
+        return Ask(model.engine.encode, _latents, effort, rate)
     if sources == {"score"} and ranked:
-        return Ask(model.judge, partial(_judged, model, asked.x, rate), complete, rate)
+        return Ask(model.judge, partial(_judged, model, asked.x, rate), effort, rate)
     if sources == {"score"}:
-        return Ask(model.engine.score, Scores._asdict, complete, rate)
-    return Ask(partial(_everything, model, rate, ranked, sources), lambda arrays: arrays, light=False, rate=rate)
+        return Ask(model.engine.score, Scores._asdict, effort, rate)
+    return Ask(partial(_everything, model, rate, ranked, sources), lambda arrays: arrays, effort, rate)
+
+
+def _effort(x: Array, sources: Set[Source], model: Model, settings: Settings, ranked: bool) -> Effort | None:
+    holed = has_nan(x)
+    ranking = rows_to_rank(x, model, settings) if ranked and holed else 0
+    if "expected" in sources:
+        return Effort("explained", x.size)
+    return Effort("missing", len(x) + ranking) if holed or len(sources) > 1 else None
 
 
 def _require_few(asked: InferRequest, sources: Set[Source], model: Model, settings: Settings) -> None:

@@ -26,7 +26,7 @@ NICEST = 19
 """As far as Linux knows niceness."""
 
 LEARNT = 1 / 8
-"""How much of what is thought of a pace is the last time that it was seen."""
+"""How much of what is thought of a pace is the last time that it was seen; at first, when little was, it is more."""
 
 
 def computing(threads: int) -> Executor:
@@ -45,6 +45,8 @@ class Pace:
     def __init__(self, a_unit: float) -> None:
         """Before any was seen, `a_unit`."""
         self._a_unit = a_unit
+        self._seen = 1
+        """What it was thought to be first counts as once."""
 
     def of(self, units: int) -> float:
         """What so many units will take."""
@@ -52,7 +54,8 @@ class Pace:
 
     def learn(self, units: int, seconds: float) -> None:
         """So many units took so long."""
-        self._a_unit += LEARNT * (seconds / units - self._a_unit)
+        self._seen += 1
+        self._a_unit += max(LEARNT, 1 / self._seen) * (seconds / units - self._a_unit)
 
 
 class Pool:

@@ -3,15 +3,14 @@
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from time import perf_counter
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from app.backlog import Backlog
 from app.gathering import Gathering
 from app.lane import TURN_SECONDS, Lane
 from app.metrics import Metrics
 from app.pool import Pace, Pool
-from app.session import UNITS
-from app.verbs import Graph, Task
+from app.verbs import Graph, Kind, Task
 
 SMALL_BODY = 2**16
 """Bytes that are read on the event loop at most; reading more would hold it up."""
@@ -25,7 +24,16 @@ QUESTION_SECONDS = 0.001
 FIRST_SECONDS_A_BYTE = 1e-7
 """What a byte of a large body is thought to cost before any was measured."""
 
+FIRST_SECONDS_A_UNIT: dict[Kind, float] = {"explained": 1e-3, "bound": 1e-5, "missing": 1e-3, "drawn": 1e-4}
+"""What work that may take long is thought to cost before any was measured."""
+
 Result = TypeVar("Result")
+
+
+class Wait(Protocol):
+    """How the result of what takes a while is waited for."""
+
+    def __call__(self, work: Coroutine[Any, Any, Result], /) -> Awaitable[Result]: ...
 
 
 async def patiently(work: Coroutine[Any, Any, Result]) -> Result:
@@ -45,7 +53,7 @@ class Scheduler:
         self._cpus = cpus
         self._ways: dict[Graph, _Way] = {}
         self._a_byte = Pace(FIRST_SECONDS_A_BYTE)
-        self._a_row = Pace(UNITS["cpu"].seconds)
+        self._paces = {kind: Pace(seconds) for kind, seconds in FIRST_SECONDS_A_UNIT.items()}
 
     def require_room(self, size: int) -> None:
         """Refuse a body of so many bytes while there is no room for what it may ask.
@@ -63,7 +71,7 @@ class Scheduler:
         self,
         understand: Callable[[bytes], Task[Result]],
         body: bytes,
-        wait: Callable[[Coroutine[Any, Any, Result]], Awaitable[Result]],
+        wait: Wait,
     ) -> Result:
         """The answer to a body; small questions may go through their graph with others, for the rest `wait` waits.
 
@@ -72,12 +80,13 @@ class Scheduler:
         """
         self.require_room(len(body))
         if len(body) > SMALL_BODY:
-            whole = self._once_begun(lambda: self._compute(self._understand(understand, body)))
-            return await wait(self._pool.run(whole, len(body), self._a_byte))
-        task = self._understand(understand, body)
-        if not task.light:
+            reading = self._once_begun(lambda: self._understand(understand, body))
+            task = await wait(self._pool.run(reading, len(body), self._a_byte))
+        else:
+            task = self._understand(understand, body)
+        if task.effort is not None:
             rest = self._once_begun(lambda: self._compute(task))
-            return await wait(self._long.run(rest, len(task.x), self._a_row))
+            return await wait(self._long.run(rest, task.effort.units, self._paces[task.effort.kind]))
         way = self._way(task)
         if way.lane.takes(len(task.x), self._question_seconds()):
             return self._finish(task, await way.lane.ask(task.x))

@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Callable
 from functools import lru_cache, partial
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +44,17 @@ Graph = Callable[[Array], Any]
 """Rows [n, …] → a named tuple of arrays whose first axis is the rows."""
 
 
+Kind = Literal["explained", "bound", "missing", "drawn"]
+"""Of work that may take long: its units are values, draws, and rows twice."""
+
+
+class Effort(NamedTuple):
+    """So many units of a kind of work, which has a pace of its own."""
+
+    kind: Kind
+    units: int
+
+
 class Task(Struct, Generic[Result], frozen=True):
     """One question, understood: a graph is to be asked about rows, and an answer to be made of what it says."""
 
@@ -52,8 +63,8 @@ class Task(Struct, Generic[Result], frozen=True):
     """[n, …], what the graph is asked about."""
     finish: Callable[[Any], Result]
     """What the graph says → the answer."""
-    light: bool
-    """Whether nothing but the graph takes time, and of that each unit as much as any other."""
+    effort: Effort | None
+    """What it takes, where it may take long; else nothing but the graph does, and each unit of that as much as any."""
     unit: Unit
 
     def answer(self) -> Result:
@@ -67,13 +78,15 @@ Verb = Callable[[Model, Settings, bytes], Task[Reply]]
 def encode(model: Model, settings: Settings, body: bytes) -> Task[Reply]:
     """mean and scale of q(z|x): [n][L]."""
     rows = codec.read_rows(body, shape(model, settings))
-    return Task(model.engine.encode, rows.x, partial(_written, model), rows.complete, model.engine.unit)
+    finish, effort = partial(_written, model), None if rows.complete else Effort("missing", len(rows.x))
+    return Task(model.engine.encode, rows.x, finish, effort, model.engine.unit)
 
 
 def reconstruct(model: Model, settings: Settings, body: bytes) -> Task[Reply]:
     """mean and scale of what each sensor should have read: [n][D]."""
     rows = codec.read_rows(body, shape(model, settings))
-    return Task(model.engine.reconstruct, rows.x, partial(_written, model), rows.complete, model.engine.unit)
+    finish, effort = partial(_written, model), None if rows.complete else Effort("missing", len(rows.x))
+    return Task(model.engine.reconstruct, rows.x, finish, effort, model.engine.unit)
 
 
 def sample(model: Model, settings: Settings, body: bytes) -> Task[Reply]:
@@ -84,9 +97,10 @@ def sample(model: Model, settings: Settings, body: bytes) -> Task[Reply]:
     finish = partial(_written, model, seed=seed)
     if question.given is None and question.count <= FEW_SAMPLES:
         noise = standard_normal(seed, question.count, model.manifest.noise_size)
-        return Task(model.draw, noise, finish, light=True, unit=model.engine.unit)
+        return Task(model.draw, noise, finish, None, model.engine.unit)
     given = np.full((1, len(model.manifest.sensors)), np.nan) if question.given is None else question.given
-    return Task(partial(_drawn, model, question.count, seed), given, finish, light=False, unit=model.engine.unit)
+    effort = Effort("drawn", question.count)
+    return Task(partial(_drawn, model, question.count, seed), given, finish, effort, model.engine.unit)
 
 
 def score(model: Model, settings: Settings, body: bytes) -> Task[Reply]:
@@ -95,11 +109,13 @@ def score(model: Model, settings: Settings, body: bytes) -> Task[Reply]:
     _check_options(question, model, settings)
     rate = default_rate(model) if question.false_alarm_rate is None else question.false_alarm_rate
     threshold = model.calibration.threshold(rate)
-    if not question.rows.complete:
-        check_patterns(question.rows.x, settings)
-    light = question.rows.complete and not question.explain and question.bound is None
-    finish = partial(_scored, model, question, rate, threshold)
-    return Task(model.judge, question.rows.x, finish, light, model.engine.unit)
+    x = question.rows.x
+    effort = None if question.rows.complete else Effort("missing", len(x) + rows_to_rank(x, model, settings))
+    if question.bound is not None:
+        effort = Effort("bound", len(x) * question.bound.draws)
+    if question.explain:
+        effort = Effort("explained", x.size)
+    return Task(model.judge, x, partial(_scored, model, question, rate, threshold), effort, model.engine.unit)
 
 
 def shape(model: Model, settings: Settings) -> Shape:
@@ -147,17 +163,18 @@ def _check_options(question: ScoreQuestion, model: Model, settings: Settings) ->
         _check("rows", len(question.rows.x), most_bounded(question.bound.draws, settings))
 
 
-def check_patterns(x: Array, settings: Settings) -> None:
-    """Refuse what would take too long.
+def rows_to_rank(x: Array, model: Model, settings: Settings) -> int:
+    """How many held-out rows are to be scored for new patterns of missing sensors in rows x [n, D].
 
     Raises:
-        InvalidContent: `too-many-patterns` of missing sensors in rows x [n, D].
+        InvalidContent: `too-many-patterns`, which would take too long.
     """
-    patterns = len(np.unique(np.isnan(x), axis=0))
+    patterns, rows = model.calibration.unranked(x)
     if patterns > settings.max_patterns:
         most = f"expected at most {settings.max_patterns} a request"
         detail = f"found {patterns} patterns of missing sensors, {most}"
         raise InvalidContent("too-many-patterns", f"/rows: {detail}.", (Fault("/rows", detail),))
+    return rows
 
 
 def _check(field: str, found: int, most: int) -> None:

@@ -32,7 +32,7 @@ def test_what_is_wanted_is_made(repository: Repository, settings: Settings, outp
     sources = {OUTPUTS[name].source for name in outputs}
     assert set(outputs) <= made.keys()
     assert {OUTPUTS[name].source for name in made} == sources
-    assert found.light == (len(sources) == 1 and "expected" not in sources)
+    assert (found.effort is None) == (len(sources) == 1 and "expected" not in sources)
 
 
 def test_a_row_with_missing_sensors_is_not_ranked_unless_that_is_wanted(
@@ -43,7 +43,7 @@ def test_a_row_with_missing_sensors_is_not_ranked_unless_that_is_wanted(
     found = ask(question, repository.default, settings)
 
     assert found.arrays(found.graph(question.x)).keys() == {"score", "kl", "per_sensor"}
-    assert not found.light
+    assert found.effort == ("missing", 1)
 
 
 def test_outputs_are_what_the_engine_says(repository: Repository, settings: Settings, plant_engine: Engine) -> None:

@@ -1,6 +1,7 @@
 """How much may wait for the threads."""
 
 import asyncio
+import itertools
 import os
 import sys
 import threading
@@ -141,14 +142,15 @@ def test_nothing_is_left_of_work_that_is_over(pieces: list[tuple[float, str]]) -
 
 
 def test_a_pace_follows_what_is_seen() -> None:
-    """A mean that forgets: from 1 s a unit toward the 3 s that each of ten units takes again and again."""
-    pace, expected = Pace(1.0), 1.0
-    for _ in range(20):
+    """A mean at first, of the guess and of what was seen, and then one that forgets: from 1 s a unit toward 3 s."""
+    pace, thought = Pace(1.0), []
+    for _ in range(40):
         pace.learn(10, 30.0)
-        expected += LEARNT * (3.0 - expected)
+        thought.append(pace.of(5) / 5)
 
-    assert pace.of(5) == pytest.approx(5 * expected)
-    assert pace.of(5) == pytest.approx(15, rel=0.06)
+    assert thought[:3] == pytest.approx([2, 7 / 3, 2.5])
+    rest = [3 - each for each in thought[10:]]
+    assert [after / before for before, after in itertools.pairwise(rest)] == pytest.approx([1 - LEARNT] * 29)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere threads have no niceness of their own")

@@ -16,7 +16,7 @@ from app.metrics import Metrics
 from app.pool import Pool
 from app.scheduler import TINY_BODY, Scheduler, patiently
 from app.session import UNITS
-from app.verbs import Task
+from app.verbs import Effort, Task
 
 
 class Where(NamedTuple):
@@ -47,7 +47,7 @@ def test_a_thread_computes_what_takes_long_where_that_gains_something(
 
     async def main() -> float:
         with ThreadPoolExecutor(1) as threads:
-            task = Task(graph, np.ones((rows, 2)), lambda where: float(where.thread[0]), light=True, unit=UNITS["cpu"])
+            task = Task(graph, np.ones((rows, 2)), lambda where: float(where.thread[0]), None, UNITS["cpu"])
             of_threads = Backlog(60)
             pool = Pool(threads, of_threads)
             scheduler = Scheduler(pool, pool, cpus, Backlog(60), Metrics())
@@ -64,7 +64,7 @@ def test_what_there_is_no_room_for_is_refused_before_it_is_read() -> None:
 
     def understand(body: bytes) -> Task[int]:
         read.append(len(body))
-        return Task(graph, np.ones((1, 2)), lambda where: len(where.thread), light=True, unit=UNITS["cpu"])
+        return Task(graph, np.ones((1, 2)), lambda where: len(where.thread), None, UNITS["cpu"])
 
     async def main() -> None:
         with ThreadPoolExecutor(1) as threads:
@@ -102,8 +102,8 @@ def test_who_asks_for_little_does_not_wait_for_what_takes_long() -> None:
         with ThreadPoolExecutor(1) as threads:
             pool = Pool(threads, Backlog(60))
             scheduler = Scheduler(pool, Pool(threads, Backlog(60), pool), 2, Backlog(60), Metrics())
-            long = Task(long_graph, np.ones((1, 2)), thread_of, light=False, unit=UNITS["cpu"])
-            little = Task(graph, np.ones((100, 2)), thread_of, light=True, unit=UNITS["cpu"])
+            long = Task(long_graph, np.ones((1, 2)), thread_of, Effort("explained", 1), UNITS["cpu"])
+            little = Task(graph, np.ones((100, 2)), thread_of, None, UNITS["cpu"])
             waiting = asyncio.create_task(scheduler.answer(lambda body: long, b"", patiently))
             await asyncio.to_thread(begun.wait)
             first = await scheduler.answer(lambda body: little, b"", patiently)
