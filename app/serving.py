@@ -23,7 +23,7 @@ from app.sharing import shared_between_processes
 from app.stock import EMPTY, Stock
 from app.tls import Tls
 from app.trial import tried
-from app.workers import STARTUP_FAILED, Workers, end_with_parent
+from app.workers import HUNG_SECONDS, STARTUP_FAILED, Workers, end_with_parent
 
 AGAIN_SECONDS = 2.0
 """After which a worker that cannot take the place of one that died looks again."""
@@ -61,6 +61,7 @@ def serve(settings: Settings) -> int:
         server_header=False,
         proxy_headers=False,  # nothing here depends on what they would change
         timeout_graceful_shutdown=settings.shutdown_seconds,
+        timeout_worker_healthcheck=HUNG_SECONDS,
         ssl_context_factory=tls.context if tls else None,
     )
     if not several:

@@ -24,13 +24,19 @@ CLOSING_SECONDS = 0.05
 HEED_SECONDS = 0.1
 """How often it is looked whether the parent was told something, or a worker has died."""
 PING_SECONDS = 5.0
-"""How often it is asked whether they answer; of one that dies just then an answer is waited for."""
+"""How often it is asked whether they answer."""
+HUNG_SECONDS = 60
+"""One that does not answer for so long is killed; several that start on a part of a CPU may take a third of that."""
 
 logger = logging.getLogger("nelbo")
 
 
 class Workers(Multiprocess):
-    """uvicorn's, whose end loses nobody."""
+    """uvicorn's, whose end loses nobody.
+
+    Each has a pipe by which it is asked whether it lives; its end of that is its alone, so that nobody waits for an
+    answer of one that has died.
+    """
 
     def __init__(
         self,
@@ -74,6 +80,8 @@ class Workers(Multiprocess):
         """Start the first."""
         super().init_processes()
         self.config.app = self._replacement
+        for process in self.processes:
+            process.child_conn.close()
 
     def keep_subprocess_alive(self) -> None:
         """Start another in the place of each that died, and tell of it."""
@@ -81,6 +89,7 @@ class Workers(Multiprocess):
         super().keep_subprocess_alive()
         for died, other in zip(before, self.processes, strict=True):
             if other is not died:
+                other.child_conn.close()
                 logger.warning("worker %s died, exit code %s; %s takes its place", died.pid, died.exitcode, other.pid)
         if not self._announced and any(process.is_ready() for process in self.processes):
             self._announced = True

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -33,6 +34,18 @@ def port(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int
         process.terminate()
         assert process.wait(30) == 0
         assert "Traceback" not in log.read_text()
+
+
+def await_all(port: int) -> None:
+    """Until each worker has answered: the ids of its requests begin alike."""
+    seen: set[bytes] = set()
+
+    def all_have() -> bool:
+        answer = exchange(port, b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        seen.update(re.findall(rb"x-request-id: ([0-9a-f]{16})", answer))
+        return len(seen) == WORKERS
+
+    wait_until(all_have)
 
 
 def ask(port: int, method: str, path: str, body: bytes | None = None) -> bytes:
@@ -129,8 +142,7 @@ def test_workers_drain_once_and_hurry_when_told_again(models: Path, tmp_path: Pa
     """A signal to the whole group, as systemd sends it, is one order: the workers hear it twice, and drain."""
     log = tmp_path / "log"
     process = start(models, log, NELBO_WORKERS=str(WORKERS), NELBO_DRAIN_SECONDS="20")
-    port_of(process, log)
-    wait_until(lambda: log.read_text().count("serving plant@2") == WORKERS)
+    await_all(port_of(process, log))
     for told in [process.pid] if of_parent else [*workers_of(process.pid), process.pid]:
         os.kill(told, signal.SIGTERM)
     wait_until(lambda: log.read_text().count("answering for 20 seconds more") == WORKERS)
