@@ -119,14 +119,15 @@ def test_a_version_that_is_taken_away_is_rolled_back(models: Path, root: Path) -
 
 
 def test_a_pinned_model_stays_when_higher_versions_come(models: Path, root: Path) -> None:
-    """At the root; by its name the highest answers."""
+    """At the root and by its name; a higher version answers who asks for it."""
 
     async def do(shelf: Shelf, metrics: Metrics) -> None:
         put(models, root, "plant", 2)
         await shelf.look()
 
         assert str(shelf.repository.default) == "plant@1"
-        assert str(shelf.repository.get("plant")) == "plant@2"
+        assert str(shelf.repository.get("plant")) == "plant@1"
+        assert str(shelf.repository.get("plant", 2)) == "plant@2"
 
     on(root, do, model="plant@1")
 
