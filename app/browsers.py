@@ -1,6 +1,6 @@
-"""What answers say to browsers, and to caches on the way, in headers that never change.
+"""What browsers may ask, and what answers say to them, and to caches on the way, in headers that never change.
 
-Programs do not need them: they keep a page of somebody else's from making use of an answer, and readings off disks.
+Programs do not need these: they keep a page of somebody else's from making use of an answer, and readings off disks.
 There is nothing about other origins (CORS), so that browsers let no page of another origin read an answer. Such a page
 may still ask: what it may ask without the service's leave is refused.
 """

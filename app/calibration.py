@@ -134,17 +134,6 @@ class Calibration:
         """
         self._complete.require(false_alarm_rate)
 
-    def require_of(self, x: Array, false_alarm_rate: float) -> None:
-        """Refuse what the patterns of missing sensors in rows x [n, D] cannot answer; where all are, nothing can alarm.
-
-        Raises:
-            InvalidContent: `rate-out-of-range`.
-        """
-        if has_nan(x):
-            for pattern, _ in _patterns(x):
-                if pattern.any():
-                    self._rankings[pattern.tobytes()].require(false_alarm_rate)
-
 
 def _rank_under(engine: Engine, rows: Array, complete: Ranking, pattern: bytes) -> Ranking:
     """The ranking of held-out rows [m, D] with only the sensors of `pattern` (one bool byte each) observed.

@@ -12,6 +12,7 @@ MOST_BYTES = 32 * 2**10
 MOST_HEADERS = 100
 VERSIONS = ("1.1", "1.0")
 HOST = re.compile(rb"[\w.~!$&'()*+,;=%:\[\]-]*")
+"""What a header Host may have in it (RFC 3986, 3.2.2); where the target has no host it is empty."""
 OFFERS = (b"upgrade", b"http2-settings")
 """Headers that offer another protocol, and what the header Connection calls them."""
 

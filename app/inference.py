@@ -110,7 +110,7 @@ def _everything(model: Model, rate: float, ranked: bool, sources: Set[Source], x
 
 
 def _judged(model: Model, x: Array, rate: float, judged: Judged) -> Arrays:
-    model.calibration.require_of(x, rate)
+    model.calibration.thresholds(x, rate)  # which refuses a rate that a row's pattern of sensors cannot answer
     return {**judged._asdict(), "alarm": judged.p_value <= rate}
 
 

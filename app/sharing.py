@@ -23,10 +23,9 @@ from app.errors import SettingsError
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """The environment variable by which prometheus_client learns, when it is imported, where processes share metrics."""
-
-
 PREFIX = "nelbo-metrics-"
 OWNER = "owner"
+"""Whose lock tells that the service of a folder lives."""
 ROOM = 2**20
 """Bytes for the files of one process, which are sparse at first."""
 
@@ -40,8 +39,9 @@ def shared_between_processes(count: int) -> Iterator[None]:
     """
     _remove_what_is_left()
     with tempfile.TemporaryDirectory(prefix=PREFIX) as folder:
-        owner = _lock(Path(folder), OWNER)
-        assert owner is not None
+        owner = _lock(Path(folder), "begun")
+        assert owner is not None  # the folder is new
+        (Path(folder) / "begun.lock").rename(Path(folder) / f"{OWNER}.lock")  # who sees it sees it locked
         _require_room(Path(folder), count)
         os.environ[FOLDER] = folder
         try:

@@ -121,9 +121,8 @@ async def _infer(request: Request, service: Service, model: Model) -> Answered:
 
 
 async def _read(request: Request, intake: Intake) -> tuple[Head, bytes]:
-    browsers.require_own_page(
-        request.scope["headers"]
-    )  # their own type is not asked of bodies here, as it is elsewhere
+    # Elsewhere a body has to be of a type that browsers do not send for pages of other origins.
+    browsers.require_own_page(request.scope["headers"])
     headers = request.headers
     content_coding = headers.get("content-encoding", "")
     coding.require(content_coding)

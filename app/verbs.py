@@ -45,7 +45,7 @@ Graph = Callable[[Array], Any]
 
 
 Kind = Literal["explained", "bound", "missing", "drawn"]
-"""Of work that may take long: its units are values, draws, and rows twice."""
+"""Of work that may take long; its units are values that are explained, draws, rows scored and rows drawn."""
 
 
 class Effort(NamedTuple):

@@ -26,7 +26,7 @@ HEED_SECONDS = 0.1
 PING_SECONDS = 5.0
 """How often it is asked whether they answer."""
 HUNG_SECONDS = 60
-"""One that does not answer for so long is killed; several that start on a part of a CPU may take a third of that."""
+"""One that does not answer for so long is killed: one that starts answers nothing at first, and may have little CPU."""
 
 logger = logging.getLogger("nelbo")
 
