@@ -47,15 +47,34 @@ def look(root: Path) -> Look:
     return Look(bundles, frozenset(misnamed))
 
 
+def is_gone(folder: Path) -> bool:
+    """Whether nothing is there, which is not the same as that it may not be looked at."""
+    try:
+        folder.lstat()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def _folders(parent: Path, pattern: str, misnamed: set[str]) -> Iterator[Path]:
     """The folders that can be a model's or a version's; dot-folders are others' business and pass in silence."""
     for folder in sorted(_entries(parent)):
-        if folder.name.startswith(".") or not folder.is_dir():
+        if folder.name.startswith(".") or not _may_be_folder(folder):
             continue
         if re.fullmatch(pattern, folder.name):
             yield folder
         else:
             misnamed.add(str(folder))
+
+
+def _may_be_folder(entry: Path) -> bool:
+    """Whether it is one, or cannot be looked at: then whoever opens it says so."""
+    try:
+        return entry.is_dir()
+    except PermissionError:
+        return True
 
 
 def _stamp(bundle: Path) -> Stamp:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
 
 from app.errors import BundleError
-from app.folder import Address, Look
+from app.folder import Address, Look, is_gone
 from app.model import Model, open_model
 from app.settings import Settings
 
@@ -92,10 +92,12 @@ def restock(before: Stock, seen: Look, settings: Settings) -> Stock:
 
 def _open(address: Address, before: Stock, settings: Settings) -> tuple[Model | None, Refused | None]:
     """What a bundle holds now; where it cannot be opened, what is open already."""
-    known = before.models.get(address)
+    known, folder = before.models.get(address), settings.models / str(address)
     try:
-        return open_model(settings.models / str(address), settings, known), None
+        return open_model(folder, settings, known), None
     except BundleError as error:
+        if is_gone(folder):  # taken away meanwhile, which is no fault of the bundle's
+            return known, None
         return known, refused(address, error, before)
 
 

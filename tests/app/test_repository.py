@@ -1,5 +1,6 @@
 import logging
 import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,13 @@ from fastapi.testclient import TestClient
 
 from app import bundle
 from app.errors import SettingsError, UnknownResource
+from app.folder import Address, look
 from app.main import create_app
 from app.manifest import Manifest
 from app.repository import Repository, open_repository, settled
 from app.settings import Settings
+from app.stock import EMPTY, restock
+from tests.nobody import as_nobody
 
 
 def put(models: Path, root: Path, name: str, version: int) -> Path:
@@ -124,6 +128,40 @@ def test_a_sealed_file_of_the_wrong_content_is_refused_too(
 
     assert list(opened(tmp_path).models["plant"]) == [1]
     assert "refused plant/2" in caplog.text
+
+
+def test_what_may_not_be_read_is_refused_and_the_rest_is_served(models: Path) -> None:
+    """A model's folder whose entries can be listed and not entered: its version is there, and /models says why not."""
+    with tempfile.TemporaryDirectory() as name:  # pytest's own folders are closed to others
+        root = Path(name)
+        root.chmod(0o755)
+        put(models, root, "plant", 1)
+        put(models, root, "pump", 1)
+        (root / "pump").chmod(0o444)
+        with as_nobody():
+            stock = restock(EMPTY, look(root), Settings(models=root, device="cpu"))
+        (root / "pump").chmod(0o755)
+
+    assert list(stock.models) == [Address("plant", 1)]
+    assert {str(at): told.reason for at, told in stock.refused.items()} == {
+        "pump/1": "it cannot be read (PermissionError)"
+    }
+
+
+def test_what_is_taken_away_while_it_is_looked_at_is_nobodys_fault(
+    models: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It was seen in the folder and is gone when it is to be opened: that is a roll-back, and no bundle to refuse."""
+    put(models, tmp_path, "plant", 1)
+    gone = put(models, tmp_path, "plant", 2)
+    seen = look(tmp_path)
+    shutil.rmtree(gone)
+
+    stock = restock(EMPTY, seen, Settings(models=tmp_path, device="cpu"))
+
+    assert list(stock.models) == [Address("plant", 1)]
+    assert not stock.refused
+    assert "refused" not in caplog.text
 
 
 def test_other_entries_are_ignored(models: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,5 +1,6 @@
 """Loading and unloading over HTTP: off by default, for administrators where it is on."""
 
+import logging
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,6 +62,17 @@ def test_a_model_is_unloaded_and_loaded(administrator: TestClient) -> None:
     ]
     assert administrator.post(LOAD).status_code == 200
     assert administrator.get("/v2/models/pump/ready").json() == {"name": "pump", "ready": True}
+
+
+def test_the_log_tells_who_changed_what_is_served(administrator: TestClient, caplog: pytest.LogCaptureFixture) -> None:
+    """By the key's name, and only what was done."""
+    caplog.set_level(logging.INFO)
+    administrator.post(UNLOAD)
+    administrator.post(LOAD)
+    administrator.post("/v2/repository/models/none/load")
+
+    told = [record.getMessage() for record in caplog.records if record.name == "nelbo.control"]
+    assert told == ["pump was unloaded by the key deployer", "pump was loaded by the key deployer"]
 
 
 def test_loading_looks_at_the_folder_now(administrator: TestClient, models: Path, root: Path) -> None:

@@ -6,8 +6,6 @@ import io
 import lzma
 import os
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from app.errors import TableError
+from tests.nobody import as_nobody
 from training.__main__ import main
 from training.data import read
 
@@ -303,18 +302,6 @@ def test_other_files_are_refused_in_a_line(
     make(tmp_path / name)
 
     assert refusal(tmp_path / name, capsys).startswith(message)
-
-
-@contextmanager
-def as_nobody() -> Iterator[None]:
-    """Without root's right to read everything, where the tests have it."""
-    before = os.geteuid()
-    if before == 0:
-        os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(before)
 
 
 def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
