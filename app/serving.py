@@ -13,7 +13,6 @@ import uvicorn
 from fastapi import FastAPI
 
 from app import logs
-from app.allocator import keep_little
 from app.connection import Connection
 from app.errors import NelboError, SettingsError
 from app.folder import look
@@ -34,7 +33,7 @@ logger = logging.getLogger("nelbo")
 
 def serve(settings: Settings) -> int:
     """Answer until told to stop; the exit code is 3 when it cannot start, for a reason told in one line."""
-    _begin(settings)
+    logs.begin(settings.log)
     signal.signal(signal.SIGTERM, _end)
     for warning in unknown_variables(os.environ):
         logger.warning("%s", warning)
@@ -80,12 +79,6 @@ def serve(settings: Settings) -> int:
     return STARTUP_FAILED if supervisor.failed else 0
 
 
-def _begin(settings: Settings) -> None:
-    """What each process of the service does first."""
-    logs.begin(settings.log)
-    keep_little()
-
-
 def _end(number: int, frame: FrameType | None) -> NoReturn:
     """What SIGTERM does before uvicorn hears it, and once more when uvicorn has stopped, since it raises it again.
 
@@ -114,7 +107,7 @@ def _later_application(settings: Settings, stock: Stock) -> FastAPI:
 
 def _worker(settings: Settings, stock: Stock) -> FastAPI:
     """The application of one of several processes."""
-    _begin(settings)
+    logs.begin(settings.log)
     end_with_parent()
     try:
         return _later_application(settings, stock)
@@ -128,7 +121,7 @@ def _replacement(settings: Settings, stock: Stock) -> FastAPI:
 
     Others answer meanwhile, and are not to be stopped by what this one finds: it waits until something can be served.
     """
-    _begin(settings)
+    logs.begin(settings.log)
     end_with_parent()
     while True:
         try:
