@@ -2,6 +2,7 @@
 
 import gc
 import sys
+import weakref
 from pathlib import Path
 
 import pytest
@@ -33,3 +34,23 @@ def test_what_is_free_between_what_is_in_use_goes_back_to_the_system() -> None:
     assert full - before > BLOCK * BLOCKS / 2  # the C library keeps it by itself
     assert resident() - before < BLOCK * BLOCKS / 10
     assert [block[0] for block in held[:3]] == [0, 100, 200]  # and what is in use stays as it is
+
+
+def test_cycles_that_nobody_holds_go_as_well() -> None:
+    """Those of numpy's archives stay for hundreds of changes otherwise: the collector is told to come seldom."""
+
+    class Ring:
+        """Holds itself."""
+
+        def __init__(self) -> None:
+            self.itself = self
+
+    gc.collect()
+    gc.disable()
+    try:
+        gone = weakref.ref(Ring())
+        assert gone() is not None
+        give_back()
+        assert gone() is None
+    finally:
+        gc.enable()
