@@ -7,12 +7,12 @@ import re
 import secrets
 import time
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import browsers
 from app.backlog import OVERLOADED
-from app.cycle import CLOSE
+from app.cycle import CLOSE, Gone
 from app.drain import Drain, stopped
 from app.metrics import Metrics
 from app.refusals import refusal, refuse
@@ -67,6 +67,8 @@ class Access:
 
         try:
             await self._app(scope, receive, identified)
+        except (Gone, ClientDisconnect):
+            scope["state"]["code"] = "client-gone"
         except Exception:
             scope["state"]["code"] = "internal-error"
             log.exception("request_id=%s failed", request_id, extra={"request_id": request_id})

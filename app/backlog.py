@@ -4,6 +4,8 @@ from app.errors import Unavailable
 
 OVERLOADED = "overloaded"
 """The code of what is refused since too much waits."""
+WHOLE, OF_STREAMS = 1.0, 0.5
+"""Of the room, what any request may take, and what lines of streams may: however many they are, requests find some."""
 LATE = 2
 """Work is given up when it has waited so many times longer than it was to wait at most."""
 
@@ -25,13 +27,14 @@ class Backlog:
         self.seconds = 0.0
         """What they are thought to take, one after another."""
 
-    def require_room(self) -> None:
-        """Refuse what comes while there is too much.
+    def require_room(self, share: float = WHOLE) -> None:
+        """Refuse what comes while more than this share of the room is taken.
 
         Raises:
             Unavailable: `overloaded`.
         """
-        if self.seconds > self._most_seconds * self.threads and self.pieces >= 2 * self.threads:
+        threads = share * self.threads
+        if self.seconds > self._most_seconds * threads and self.pieces >= 2 * threads:
             raise overloaded()
 
     @property

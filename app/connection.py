@@ -14,7 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from app import head, refused
-from app.cycle import Cycle
+from app.cycle import SPEC_VERSION, Cycle
 from app.errors import MalformedRequest, RequestError, RequestTimeout
 from app.outlet import Outlet
 from app.reception import Reception
@@ -113,6 +113,7 @@ class Connection(HttpToolsProtocol):
         HttpToolsProtocol.on_headers_complete(self)
         if self.cycle is not None:  # of a head that offers an upgrade none is made
             self.cycle.__class__ = Cycle  # uvicorn cannot be told to make one
+            self.scope["asgi"]["spec_version"] = SPEC_VERSION
             if self._is_last:
                 self.cycle.keep_alive = False
 

@@ -8,6 +8,12 @@ CLOSE = (b"connection", b"close")
 CHUNKED = (b"transfer-encoding", b"chunked")
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 WITHOUT_BODY = (204, 304)
+SPEC_VERSION = "2.4"
+"""Of ASGI: one in which `send` tells that the client is gone."""
+
+
+class Gone(OSError):
+    """Nobody takes the rest of an answer; ASGI has it that this is an OSError."""
 
 
 class Cycle(RequestResponseCycle):
@@ -27,11 +33,14 @@ class Cycle(RequestResponseCycle):
         """Take a part of the answer.
 
         Raises:
+            Gone: the client is, and more is to come.
             RuntimeError: it is not the application's turn to send this.
         """
         if self.flow.write_paused and not self.disconnected:
             await self.flow.drain()
         if self.disconnected:
+            if message.get("more_body"):
+                raise Gone
             return
         kind = message["type"]
         if kind == "http.response.start" and not self.response_started:

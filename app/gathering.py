@@ -12,7 +12,7 @@ from time import perf_counter
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from app.array import Array
-from app.backlog import overloaded
+from app.backlog import WHOLE, overloaded
 from app.metrics import Metrics
 from app.pool import Pace, Pool
 from app.session import Unit
@@ -57,13 +57,13 @@ class Gathering(Generic[Answer]):
         self._called = 0
         """Threads that were called and have not come yet. While something waits there is one, or more."""
 
-    async def ask(self, x: Array, finish: Callable[[Answer], Result]) -> Result:
+    async def ask(self, x: Array, finish: Callable[[Answer], Result], share: float = WHOLE) -> Result:
         """What `finish` makes of the graph's answer to rows x [n, …]; it is not begun when this is cancelled before.
 
         Raises:
             Unavailable: `overloaded`, at once where too much waits, or where it has waited far longer than it was to.
         """
-        self._pool.require_room()
+        self._pool.backlog.require_room(share)
         result: asyncio.Future[Result] = self._loop.create_future()
         seconds, backlog = self._pace.of(len(x)), self._pool.backlog
         patience = backlog.patience

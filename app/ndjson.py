@@ -1,8 +1,9 @@
 """A stream of questions, a line each, and the stream of their answers."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import suppress
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing, suppress
 from functools import partial
 
 import msgspec
@@ -11,17 +12,21 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from app.backlog import OF_STREAMS
 from app.body import NDJSON
 from app.cursor import json_text
 from app.errors import BodyTooLarge, InvalidContent, MalformedBody, RequestError, Unavailable
 from app.lines import Line, whole_lines
 from app.model import Model
+from app.presence import Ahead, while_present
 from app.scheduler import patiently
 from app.service import MODEL_HEADER, Service
 from app.verbs import Reply, Task, Verb, sample
 
 LINES_AT_ONCE = 256
 """Lines that are answered together."""
+TOLD_SECONDS = 0.1
+"""After which those of them that are answered are told, though the rest takes longer."""
 ROOM_SECONDS = 0.1
 """After which a line that there was no room for is tried again."""
 
@@ -43,28 +48,34 @@ class Stream(StreamingResponse):
         request: Request,
         model: Model,
     ) -> None:
-        super().__init__(self._answers(), headers={MODEL_HEADER: model.identity}, media_type=NDJSON)
+        super().__init__((), headers={MODEL_HEADER: model.identity}, media_type=NDJSON)
         self._verb = verb.__name__
         self._understand = understand if verb is sample else partial(_understand, understand)
         self._service = service
-        self._request = request
+        self._ahead = Ahead(request.receive)
+        self._request = Request(request.scope, self._ahead)
         self._manifest = model.manifest
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, without starlette's own look for disconnects: it would take the pieces of the body for itself."""
-        await self.stream_response(send)
+        try:
+            async with aclosing(self._answers()) as self.body_iterator:
+                await self.stream_response(send)
+        finally:
+            self._ahead.close()
 
-    async def _answers(self) -> AsyncIterator[bytes]:
+    async def _answers(self) -> AsyncGenerator[bytes]:
         most = self._service.settings.max_body_bytes
         rows = errors = last = 0
         try:
             async for lines in whole_lines(self._service.intake.pieces(self._request), most):
                 for some in _parted(lines):
-                    answers = await asyncio.gather(*map(self._answer, some))
+                    async with aclosing(self._in_order(some)) as told:
+                        async for answers in told:
+                            rows += sum(count for _, count in answers)
+                            errors += sum(count == 0 for _, count in answers)
+                            yield b"".join(answer for answer, _ in answers)
                     last = some[-1].number
-                    rows += sum(count for _, count in answers)
-                    errors += sum(count == 0 for _, count in answers)
-                    yield b"".join(answer for answer, _ in answers)
             yield orjson.dumps({"rows": rows, "errors": errors}, option=orjson.OPT_APPEND_NEWLINE)
         except RequestError as error:  # of the stream, not of a line: without the last line it is seen to be cut short
             yield self._refused(last + 1, error)
@@ -72,6 +83,25 @@ class Stream(StreamingResponse):
             self._request.state.code = "client-gone"
         finally:
             self._request.state.rows = rows
+
+    async def _in_order(self, lines: list[Line]) -> AsyncGenerator[list[tuple[bytes, int]]]:
+        """What `_answer` says of each, as it comes; what nobody wants any more is given up.
+
+        Raises:
+            ClientDisconnect: the client is gone.
+        """
+        waiting = deque(asyncio.ensure_future(self._answer(line)) for line in lines)
+        try:
+            while waiting:
+                await while_present(self._ahead.leaving, asyncio.wait(waiting, timeout=TOLD_SECONDS))
+                told = []
+                while waiting and waiting[0].done():
+                    told.append(waiting.popleft().result())
+                if told:
+                    yield told
+        finally:
+            for line in waiting:
+                line.cancel()
 
     async def _answer(self, line: Line) -> tuple[bytes, int]:
         """The line's answer, and of how many rows; of none where it is refused."""
@@ -97,7 +127,7 @@ class Stream(StreamingResponse):
         """The reply to a question once there is room for it: a stream waits where a request would be refused."""
         while True:
             try:
-                return await self._service.scheduler.answer(self._understand, question, patiently)
+                return await self._service.scheduler.answer(self._understand, question, patiently, OF_STREAMS)
             except Unavailable:
                 await asyncio.sleep(ROOM_SECONDS)
 

@@ -10,7 +10,7 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from time import monotonic
 from typing import Any, TypeVar
 
-from app.backlog import Backlog, overloaded
+from app.backlog import WHOLE, Backlog, overloaded
 from app.long import Long
 
 Result = TypeVar("Result")
@@ -73,23 +73,15 @@ class Pool:
         self._before = before or self
         self._submitted: deque[Callable[[], None]] = deque()
 
-    def require_room(self) -> None:
-        """Refuse what would be too much.
-
-        Raises:
-            Unavailable: `overloaded`.
-        """
-        self.backlog.require_room()
-
-    async def run(self, work: Callable[[], Result], units: int, pace: Pace) -> Result:
-        """The result of `work`, of so many units, from a thread.
+    async def run(self, work: Callable[[], Result], units: int, pace: Pace, share: float = WHOLE) -> Result:
+        """The result of `work`, of so many units, from a thread; it may take a share of the room.
 
         When this is cancelled it is not begun, or ends where it may.
 
         Raises:
             Unavailable: `overloaded`, at once where too much waits, or where it has waited far longer than it was to.
         """
-        self.require_room()
+        self.backlog.require_room(share)
         patience = self.backlog.patience
         long = Long(self._before.turn)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from app.cycle import Cycle
+from app.cycle import SPEC_VERSION, Cycle
 from app.errors import RequestError
 
 
@@ -17,7 +17,7 @@ def cycle_of(connection: HttpToolsProtocol, refusal: RequestError) -> Cycle:
     known = connection.scope is not None and connection.url
     scope: Any = {
         "type": "http",
-        "asgi": {"version": connection.asgi_version, "spec_version": "2.3"},
+        "asgi": {"version": connection.asgi_version, "spec_version": SPEC_VERSION},
         "http_version": "1.1",
         "method": connection.parser.get_method().decode() if known else "",
         "scheme": connection.scheme,

@@ -5,7 +5,7 @@ from functools import partial
 from time import perf_counter
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from app.backlog import Backlog
+from app.backlog import WHOLE, Backlog
 from app.gathering import Gathering
 from app.lane import TURN_SECONDS, Lane
 from app.metrics import Metrics
@@ -55,42 +55,43 @@ class Scheduler:
         self._a_byte = Pace(FIRST_SECONDS_A_BYTE)
         self._paces = {kind: Pace(seconds) for kind, seconds in FIRST_SECONDS_A_UNIT.items()}
 
-    def require_room(self, size: int) -> None:
-        """Refuse a body of so many bytes while there is no room for what it may ask.
+    def require_room(self, size: int, share: float = WHOLE) -> None:
+        """Refuse a body of so many bytes while there is no room for what it may ask, of which it may take a share.
 
         Refusing must cost far less than answering, so that it is asked before a body has come, and before it is read.
 
         Raises:
             Unavailable: `overloaded`.
         """
-        self._backlog.require_room()
+        self._backlog.require_room(share)
         if size > TINY_BODY:
-            self._pool.require_room()
+            self._pool.backlog.require_room(share)
 
     async def answer(
         self,
         understand: Callable[[bytes], Task[Result]],
         body: bytes,
         wait: Wait,
+        share: float = WHOLE,
     ) -> Result:
         """The answer to a body; small questions may go through their graph with others, for the rest `wait` waits.
 
         Raises:
             RequestError: as `understand` does; Unavailable, where more waits already than may.
         """
-        self.require_room(len(body))
+        self.require_room(len(body), share)
         if len(body) > SMALL_BODY:
             reading = self._once_begun(lambda: self._understand(understand, body))
-            task = await wait(self._pool.run(reading, len(body), self._a_byte))
+            task = await wait(self._pool.run(reading, len(body), self._a_byte, share))
         else:
             task = self._understand(understand, body)
         if task.effort is not None:
             rest = self._once_begun(lambda: self._compute(task))
-            return await wait(self._long.run(rest, task.effort.units, self._paces[task.effort.kind]))
+            return await wait(self._long.run(rest, task.effort.units, self._paces[task.effort.kind], share))
         way = self._way(task)
         if way.lane.takes(len(task.x), self._question_seconds()):
             return self._finish(task, await way.lane.ask(task.x))
-        return await wait(way.gathering.ask(task.x, partial(self._finish, task)))
+        return await wait(way.gathering.ask(task.x, partial(self._finish, task), share))
 
     def _question_seconds(self) -> float:
         """What a question for the event loop may take now.

@@ -18,8 +18,9 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, StreamingResponse
+from starlette.responses import PlainTextResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from app.connection import MOST_WAITING, Connection
 from app.errors import RequestError
@@ -343,21 +344,20 @@ def patient(gone: SimpleQueue[float]) -> Iterator[int]:
         await asyncio.sleep(0.3)
         return PlainTextResponse("here it is")
 
-    async def much(request: Request) -> StreamingResponse:
-        async def pieces() -> AsyncIterator[bytes]:
-            try:
+    class Much:
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            with suppress(OSError):  # so it hears that nobody takes any more
                 for _ in range(LARGE // 2**16):
-                    yield bytes(2**16)
-            finally:
-                gone.put(time.monotonic())
-
-        return StreamingResponse(pieces())
+                    await send({"type": "http.response.body", "body": bytes(2**16), "more_body": True})
+                await send({"type": "http.response.body", "body": b""})
+            gone.put(time.monotonic())
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[dict[str, Reception]]:
         yield {"reception": Reception(Settings(write_seconds=0.5), answer_refused)}
 
-    routes = [Route("/wait", wait), Route("/slow", slow), Route("/much", much)]
+    routes = [Route("/wait", wait), Route("/slow", slow), Route("/much", Much())]
     with serving(Starlette(routes=routes, lifespan=lifespan)) as port:
         yield port
 

@@ -6,7 +6,7 @@ import pytest
 from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
-from app.presence import while_present
+from app.presence import DISCONNECT, Ahead, while_present
 
 
 class Client:
@@ -115,3 +115,25 @@ def test_an_error_of_the_work_is_the_error() -> None:
             await while_present(Client().receive, fail())
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("kind", ["http.request", DISCONNECT])
+def test_what_comes_while_others_are_answered_is_kept(kind: str) -> None:
+    """A part of the body is no leave; whatever it is, it is what is received next, once."""
+
+    async def main() -> list[str]:
+        messages: list[Message] = [{"type": kind, "body": b"1"}, {"type": "http.request", "body": b"2"}]
+
+        async def receive() -> Message:
+            return messages.pop(0)
+
+        ahead = Ahead(receive)
+        work = asyncio.sleep(0.01, 7)
+        if kind == DISCONNECT:
+            with pytest.raises(ClientDisconnect):
+                await while_present(ahead.leaving, work)
+        else:
+            assert await while_present(ahead.leaving, work) == 7
+        return [(await ahead())["type"], (await ahead())["type"]]
+
+    assert asyncio.run(main()) == [kind, "http.request"]
