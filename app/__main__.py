@@ -69,7 +69,7 @@ def _inspect(options: argparse.Namespace) -> int:
 
 
 def _key(options: argparse.Namespace) -> int:
-    secret, key = new_key(options.name, options.scope)
+    secret, key = new_key(options.name, ",".join(options.scope or ["infer"]))
     _say(secret)
     print(key.line(), file=sys.stderr)
     return 0
@@ -118,7 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     key = commands.add_parser("key", help="make an API key", description=_KEY)
     key.add_argument("name", metavar="NAME", help="whose it is; it stands in the log")
     scopes = ", ".join(SCOPES)
-    key.add_argument("--scope", default="infer", metavar="SCOPE[,SCOPE]", help=f"of {scopes} (default infer)")
+    key.add_argument("--scope", action="append", metavar="SCOPE[,SCOPE]", help=f"of {scopes} (default infer)")
     key.set_defaults(run=_key)
     return parser
 

@@ -7,6 +7,7 @@ import re
 import secrets
 import time
 
+from starlette._utils import get_route_path  # what the routes themselves ask
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -75,7 +76,7 @@ class Access:
             if status:  # half of an answer is out; only closing the connection can tell that it is not whole
                 raise
             detail = "This is a fault of the service; its log has more."
-            response = refusal(scope["path"], 500, "internal-error", detail, request_id)
+            response = refusal(get_route_path(scope), 500, "internal-error", detail, request_id)
             await response(scope, receive, identified)
         except asyncio.CancelledError:
             # The server gives up what is not done in time when it stops; nothing waits for this task any more.

@@ -7,6 +7,7 @@ from collections.abc import Set
 from typing import Annotated
 
 from fastapi import Depends, Request
+from starlette._utils import get_route_path  # what the routes themselves ask
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.errors import Forbidden, NotEnabled, RequestError, Unauthenticated
@@ -52,7 +53,7 @@ class Authentication:
         self._open = open_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "lifespan" and scope["path"] not in self._open:
+        if scope["type"] != "lifespan" and get_route_path(scope) not in self._open:
             try:
                 self._admit(scope)
             except RequestError as error:
@@ -74,7 +75,7 @@ class Authentication:
             detail = f"Found {found}; expected one in the header Authorization, after the word Bearer."
             raise Unauthenticated("unauthenticated", detail)
         scope["state"]["key"] = key
-        wanted = demanded(scope["method"], scope["path"])
+        wanted = demanded(scope["method"], get_route_path(scope))
         if wanted and wanted not in key.scopes:
             raise _lacks(wanted)
 

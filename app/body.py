@@ -78,7 +78,7 @@ def media_type(request: Request) -> str:
     Raises:
         UnsupportedMedia: `unsupported-media-type`, `unsupported-charset` or `unsupported-coding`.
     """
-    if _header(request, b"content-encoding", "identity").lower() != "identity":
+    if _header(request, b"content-encoding").lower() not in ("", "identity"):
         raise UnsupportedMedia("unsupported-coding", "Expected a body without Content-Encoding; none is undone here.")
     said = _header(request, b"content-type")
     if said in READ:

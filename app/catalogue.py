@@ -47,7 +47,7 @@ class CalibrationInfo(Wire):
 class FalseAlarmRateInfo(Wire):
     """Which false-alarm rates may be asked for."""
 
-    least: float
+    least: Annotated[float, Field(description="Of complete rows; of those with missing sensors it can be larger")]
     most: float
     default: float
 
@@ -146,22 +146,22 @@ class Health(Wire):
     status: Literal["live", "ready"]
 
 
-def service_info(repository: Repository, version: str) -> ServiceInfo:
-    """Name, version, and where to go on."""
+def service_info(repository: Repository, version: str, prefix: str) -> ServiceInfo:
+    """Name, version, and where to go on; the service's addresses may be below a prefix."""
     default = repository.default.manifest
     return ServiceInfo(
         name="nelbo",
         version=version,
         model=default.name,
         model_version=default.version,
-        docs="/docs",
+        docs=f"{prefix}/docs",
         links=Links(
-            docs="/docs",
-            openapi="/openapi.json",
-            models="/models",
-            live="/health/live",
-            ready="/health/ready",
-            metrics="/metrics",
+            docs=f"{prefix}/docs",
+            openapi=f"{prefix}/openapi.json",
+            models=f"{prefix}/models",
+            live=f"{prefix}/health/live",
+            ready=f"{prefix}/health/ready",
+            metrics=f"{prefix}/metrics",
         ),
     )
 

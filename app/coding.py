@@ -13,8 +13,8 @@ WORTHWHILE = 1024
 """Bytes below which an answer is one packet anyway and is not compressed."""
 LEVEL = 1
 """Of zlib's nine: the low digits of readings do not compress, and the others do so at once."""
-WINDOW: dict[str, int] = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
-"""How zlib is told of each format; HTTP's deflate is zlib's format, not the bare stream."""
+WINDOW: dict[str, int] = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
+"""How zlib is told of each format; HTTP's deflate is zlib's format, not the bare stream (RFC 9110, 8.4.1)."""
 
 _REFUSED = re.compile(r"\s*q\s*=\s*0(\.0*)?\s*", re.IGNORECASE)
 

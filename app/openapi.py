@@ -39,6 +39,7 @@ ASKED: dict[str, Verb] = {
     "sample": verbs.sample,
     "score": verbs.score,
 }
+PROBES = ("live", "ready")
 PATH_PARAMETERS: dict[str, Schema] = {
     "name": {"type": "string", "pattern": NAME_PATTERN},
     "version": {"type": "integer", "minimum": 1},
@@ -81,7 +82,7 @@ def document(
             describe(path, operation, set(statuses) - {422})  # what is 422 at a verb is 400 there
             continue
         verb = path.rpartition("/")[2]
-        told = set(statuses) if verb in ASKED else {404, 500, 503} if verb == "ready" else {404, 500}
+        told = set(statuses) if verb in ASKED else {404, 500, 503} if verb in PROBES else {404, 500}
         operation["responses"] |= _problems(told if "{name}" in path else told - {404})
         if verb in ASKED:
             content = operation["requestBody"]["content"][JSON]
@@ -93,6 +94,11 @@ def document(
     if settings.keys_are_set:
         demand_keys(whole, open_paths(settings))
     return orjson.dumps(whole)
+
+
+def below(prefix: str, document: bytes) -> bytes:
+    """The document of a service whose addresses are below a prefix, which may be empty."""
+    return orjson.dumps({**orjson.loads(document), "servers": [{"url": prefix}]}) if prefix else document
 
 
 def _operations(whole: Schema) -> Iterator[tuple[str, Schema]]:

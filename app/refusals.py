@@ -4,6 +4,7 @@ import random
 from collections.abc import Mapping
 
 import orjson
+from starlette._utils import get_route_path  # what the routes themselves ask
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -69,7 +70,7 @@ def refuse(request: Request, error: RequestError) -> Response:
     scope, kind = request.scope, type(error)
     scope["state"]["code"] = error.code
     error.with_traceback(None)  # its frames hold the body, and the futures that hold the error
-    path, request_id = scope["path"], scope["state"]["request_id"]
+    path, request_id = get_route_path(scope), scope["state"]["request_id"]
     statuses, headers = (V2_STATUS, V2_HEADERS) if under_v2(path) else (STATUS, HEADERS)
     told = {"Retry-After": random.choice(RETRY_SECONDS)} if kind is Unavailable else headers.get(kind, NONE)
     return refusal(path, statuses[kind], error.code, error.detail, request_id, error.faults, told)

@@ -102,6 +102,8 @@ def renewed(served: Repository, before: Stock, settings: Settings) -> Repository
         stock = stock.keeping({address: default} if stock.models else before.models)
     repository = Repository(stock, default)
     _tell(served.stock, served.default, repository)
+    if settings.model is None and len(served.models) == 1 < len(repository.models):
+        logger.warning("NELBO_MODEL is not set: %s stays at the root, but the next start will ask which", default)
     return repository
 
 

@@ -15,6 +15,7 @@ from app.body import JSON, NDJSON, announced, media_type
 from app.drain import draining
 from app.errors import RequestError
 from app.ndjson import Stream
+from app.openapi import below
 from app.presence import while_present
 from app.refusals import farewell, refuse
 from app.service import MODEL_HEADER, AskedModel, RepositoryDep, Service, ServiceDep, asked_model, version
@@ -27,6 +28,7 @@ Endpoint = Callable[[Request], Coroutine[Any, Any, Response]]
 PREFIXES = {"": "", "/models/{name}": "_of_model", "/models/{name}/versions/{version}": "_of_version"}
 
 
+TEXT = {"text/plain": {"schema": {"type": "string"}}}
 ANSWERS = {
     "type": "string",
     "description": "A line for each question, or {line, code, detail} where it is refused; the last is {rows, errors}.",
@@ -79,9 +81,9 @@ async def score(request: Request) -> Response:
 
 
 @router.get("/")
-async def service_info(repository: RepositoryDep) -> catalogue.ServiceInfo:
+async def service_info(request: Request, repository: RepositoryDep) -> catalogue.ServiceInfo:
     """What answers here, and where to go on."""
-    return catalogue.service_info(repository, version())
+    return catalogue.service_info(repository, version(), request.scope.get("root_path", ""))
 
 
 @router.get("/models")
@@ -113,15 +115,18 @@ async def ready(service: ServiceDep, repository: RepositoryDep) -> catalogue.Hea
     return catalogue.Health(status="ready")
 
 
-@router.get("/metrics", responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}})
+@router.get(
+    "/metrics", response_class=Response, responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
+)
 async def metrics(service: ServiceDep) -> Response:
     """What the service counted since it started, for Prometheus."""
     return Response(service.metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
 
 
 @router.get("/openapi.json", include_in_schema=False)
-def openapi(service: ServiceDep, repository: RepositoryDep) -> Response:  # in a thread: its examples are computed
-    return Response(service.openapi(repository), media_type=JSON)
+def openapi(request: Request, service: ServiceDep, repository: RepositoryDep) -> Response:
+    # In a thread: its examples are computed.
+    return Response(below(request.scope.get("root_path", ""), service.openapi(repository)), media_type=JSON)
 
 
 async def _answer(verb: verbs.Verb, request: Request) -> Response:

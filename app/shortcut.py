@@ -9,6 +9,8 @@ from starlette.requests import Request
 from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+STARTED = "service"
+"""What the state of a request has where the application's lifespan has begun."""
 MOST_PATHS, LONGEST_PATH = 1024, 256
 """Paths that are remembered, of so many characters at most; a client can make up as many and as long as it likes."""
 
@@ -50,10 +52,13 @@ class Shortcut(FastAPI):
         Raises:
             RuntimeError: the application's lifespan has not begun: nobody started it.
         """
-        if self.middleware_stack is None and scope["type"] != "lifespan":
+        if scope["type"] != "lifespan" and STARTED not in scope.get("state", ()):
             raise RuntimeError(
-                "The application was not started: expected a server, or `with TestClient(app) as client:`."
+                "The application was not started: expected a server, `with TestClient(app) as client:` or, where it is "
+                "mounted, a lifespan that enters app.router.lifespan_context(app) and yields what that yields."
             )
+        if self.middleware_stack is None:
+            self.middleware_stack = self.build_middleware_stack()
         child = None
         if scope["type"] == "http" and scope["method"] == "POST":
             child = self._found.get(scope["path"]) or self._find(scope)

@@ -13,7 +13,12 @@ Schema = dict[str, Any]
 READ_BY_HAND = (V2InferRequest, V2IndexRequest, V2ControlRequest, V2Error)
 """The schemas that no route tells FastAPI of."""
 REF = "#/components/schemas/{model}"
-RAW = {"contentMediaType": BINARY, "description": f"A JSON object of {HEADER} bytes, and the raw tensors behind it"}
+RAW = {
+    "type": "string",
+    "format": "binary",
+    "contentMediaType": BINARY,
+    "description": f"A JSON object of {HEADER} bytes, and the raw tensors behind it",
+}
 LENGTH = {"type": "integer", "minimum": 0}
 
 
@@ -28,7 +33,7 @@ def describe(path: str, operation: Schema, statuses: Iterable[int]) -> None:
             "headers": {HEADER: {"schema": LENGTH, "description": "Where raw tensors follow the JSON"}},
             "content": operation["responses"]["200"]["content"] | {BINARY: {"schema": RAW}},
         }
-    if path.endswith("/ready"):
+    if path.endswith(("/live", "/ready")):
         told |= {503}
     if path.endswith("/index"):
         told |= {400, 408, 413}

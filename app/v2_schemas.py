@@ -41,7 +41,7 @@ class V2Input(V2Open):
     parameters: V2InputParameters | None = None
 
 
-class V2OutputParameters(V2Open):
+class V2RequestedOutputParameters(V2Open):
     """How an output is to be sent."""
 
     binary_data: bool | None = None
@@ -51,7 +51,7 @@ class V2RequestedOutput(V2Open):
     """An output that is asked for."""
 
     name: Name
-    parameters: V2OutputParameters | None = None
+    parameters: V2RequestedOutputParameters | None = None
 
 
 class V2Parameters(V2Open):

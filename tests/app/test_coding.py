@@ -61,7 +61,7 @@ def test_other_codings_are_refused(name: str) -> None:
         coding.require(name)
 
 
-@pytest.mark.parametrize("name", ["", "identity", "gzip", "GZIP", "deflate"])
+@pytest.mark.parametrize("name", ["", "identity", "gzip", "GZIP", "x-gzip", "deflate"])
 def test_these_codings_are_not(name: str) -> None:
     """Names are of any case."""
     coding.require(name)

@@ -376,11 +376,12 @@ def test_a_service_that_cannot_start(flag: tuple[str, str]) -> None:
     assert done.stderr.count(b"\n") == 1
 
 
+@pytest.mark.parametrize("scopes", [["--scope", "infer,admin"], ["--scope", "admin", "--scope", "infer"]])
 def test_a_key_is_printed_once_beside_the_line_that_lets_it_in(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    scopes: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """The key alone on stdout, the line alone on stderr, as a file of keys takes it."""
-    assert run("key", "historian", "--scope", "infer,admin") == 0
+    assert run("key", "historian", *scopes) == 0
 
     out, err = capfd.readouterr()
     (tmp_path / "keys").write_text("# of the plant\n" + err)

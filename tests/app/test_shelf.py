@@ -278,6 +278,24 @@ def test_a_second_model_does_not_unseat_the_first(models: Path, root: Path) -> N
     on(root, do)
 
 
+def test_who_adds_a_second_model_hears_what_the_next_start_will_ask(
+    models: Path, root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where NELBO_MODEL says which, and where nothing new comes, nothing is told."""
+
+    async def do(shelf: Shelf, metrics: Metrics) -> None:
+        put(models, root, "pump", 1)
+        await shelf.look()
+        put(models, root, "pump", 2)
+        await shelf.look()
+
+    on(root, do, model="plant@1")
+    assert "NELBO_MODEL is not set" not in caplog.text
+    shutil.rmtree(root / "pump")
+    on(root, do)
+    assert caplog.text.count("NELBO_MODEL is not set: plant@1 stays at the root") == 1
+
+
 def test_a_model_goes_with_the_last_request_that_has_it(models: Path, root: Path) -> None:
     """No lane, cache or cycle keeps it: without the collector it is gone when nobody asks it any more."""
     settings = Settings(models=root, device="cpu", watch_seconds=0)

@@ -290,3 +290,13 @@ def test_an_interval_that_is_no_time_is_refused(
 ) -> None:
     """Seconds are positive and finite."""
     assert "--interval is" in refused(desk, monkeypatch, capsys, "--interval", seconds)
+
+
+def test_without_the_extra_it_says_what_to_install() -> None:
+    """The command is there as soon as the service is installed."""
+    without = "import sys; sys.modules['torch'] = None; from training.command import main; sys.exit(main())"
+    told = subprocess.run([sys.executable, "-c", without], capture_output=True, text=True, check=False)
+
+    assert told.returncode == 1
+    assert told.stderr.startswith("nelbo-train: torch is not installed; expected nelbo with its extra")
+    assert told.stderr.count("\n") == 1
