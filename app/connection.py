@@ -98,7 +98,7 @@ class Connection(HttpToolsProtocol):
 
         Every request comes by here, so that only what is not plain is looked at closely.
         """
-        hosts, plain = 0, self.parser.get_http_version() in head.VERSIONS
+        hosts, plain = 0, self.parser.get_http_version() in head.VERSIONS and self.url.startswith(b"/")
         for name, value in self.headers:
             if name == b"host":
                 hosts += 1
@@ -199,6 +199,7 @@ class Connection(HttpToolsProtocol):
             MalformedRequest: `missing-host` or `invalid-http`.
         """
         head.check_size(self.url, self.headers)
+        self.url = head.with_path(self.url)
         head.check_values(self.parser.get_http_version(), self.headers)
         if self.parser.get_http_version() == "1.0":
             self.expect_100_continue = False  # it knows neither that, nor Host

@@ -195,10 +195,10 @@ def json_text(body: bytes) -> str:
     except msgspec.DecodeError as error:
         malformed, _, reason = str(error).partition("JSON is malformed: ")
         reason = "it ends too early, or in half a surrogate pair" if malformed else reason
-        raise MalformedBody("invalid-json", f"Expected JSON: {_with_hint(reason, body)}.") from None
+        raise MalformedBody("invalid-json", f"Expected JSON: {with_hint(reason, body)}.") from None
 
 
-def _with_hint(reason: str, body: bytes) -> str:
+def with_hint(reason: str, body: bytes) -> str:
     """The decoder's reason and, where it is what Python and JavaScript write for no number, what to write instead."""
     at = _BYTE.search(reason)
     if at is None or _NO_NUMBER.match(body, max(0, int(at[1]) - 1)) is None:

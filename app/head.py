@@ -13,6 +13,7 @@ MOST_HEADERS = 100
 VERSIONS = ("1.1", "1.0")
 HOST = re.compile(rb"[\w.~!$&'()*+,;=%:\[\]-]*")
 """What a header Host may have in it (RFC 3986, 3.2.2); where the target has no host it is empty."""
+_WITHOUT_PATH = re.compile(rb"(https?://[^/?#]+)(\?.*)?", re.IGNORECASE | re.DOTALL)
 OFFERS = (b"upgrade", b"http2-settings")
 """Headers that offer another protocol, and what the header Connection calls them."""
 
@@ -49,6 +50,12 @@ def check_values(version: str, headers: Headers) -> None:
             raise MalformedRequest("invalid-http", "Expected the header Host to name a host, and maybe a port.")
         if name == b"transfer-encoding" and value.lower() != b"chunked":
             raise MalformedRequest("invalid-http", "Expected no Transfer-Encoding but chunked.")
+
+
+def with_path(url: bytes) -> bytes:
+    """A target in absolute form whose path is empty, which is the path / (RFC 9110, 4.2.3); others as they are."""
+    found = _WITHOUT_PATH.fullmatch(url)
+    return found[1] + b"/" + (found[2] or b"") if found else url
 
 
 def hostless() -> MalformedRequest:

@@ -10,7 +10,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from app.cursor import require_names_once
+from app.cursor import require_names_once, with_hint
 from app.errors import InvalidContent, MalformedBody
 
 HEADER = "Inference-Header-Content-Length"
@@ -98,7 +98,7 @@ def decode(text: bytes) -> Body:
     except msgspec.ValidationError as error:
         raise InvalidContent("shape", f"{_told(error)}.") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        reason = error.reason if isinstance(error, UnicodeDecodeError) else error
+        reason = error.reason if isinstance(error, UnicodeDecodeError) else with_hint(str(error), text)
         raise MalformedBody("invalid-json", f"The JSON of {len(text)} bytes cannot be read: {reason}.") from None
     except RecursionError:
         raise MalformedBody("invalid-json", "The JSON is nested too deeply.") from None

@@ -58,7 +58,8 @@ class ParquetTable:
 
         column = self.content.column(name)
         kind = column.type
-        if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
+        of_numbers = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+        if not of_numbers and not pa.types.is_null(kind):  # as a piece is written in which no value is there
             what = "a date or time" if pa.types.is_temporal(kind) else f"of type {kind}"
             leave_out = f"; leave the column out with {drop_flag} '{name}'" if drop_flag else ""
             raise TableError(f"{self.file}, column '{name}': {what}; expected numbers{leave_out}")
@@ -97,6 +98,8 @@ def open_parquet(path: Path) -> Any:  # noqa: ANN401 - pyarrow is published with
     try:
         # What is read ahead would be kept until the file is closed.
         opened = pq.ParquetFile(path, pre_buffer=False)
+    except FileNotFoundError as error:
+        raise TableError(f"{path}: No such file or directory") from error
     except (OSError, pa.ArrowException) as error:
         raise TableError(f"{path}: not readable as Parquet: {error}") from error
     names = opened.schema_arrow.names

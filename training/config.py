@@ -86,9 +86,10 @@ def read_config(path: Path | None) -> Config:
         raise SettingsError(f"{path}: not TOML: {error}") from error
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        place = ".".join(map(str, first["loc"])) or "the whole"
+        place = "".join(f"{key}: " for key in first["loc"])
         known = ", ".join(key.name for key in dataclasses.fields(Config))
-        raise SettingsError(f"{path}: {place}: {first['msg']}; the keys are {known}") from error
+        wrong = first["msg"].removeprefix("Value error, ")
+        raise SettingsError(f"{path}: {place}{wrong}; the keys are {known}") from error
 
 
 @dataclass(frozen=True)

@@ -162,10 +162,11 @@ def test_rows_keep_their_place_across_chunks(tmp_path: Path) -> None:
         table(tmp_path, "\n".join(["a,b", *lines]).encode()).numbers(["a"])
 
 
-def test_no_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["nowhere.csv", "nowhere.parquet"])
+def test_no_file(name: str, tmp_path: Path) -> None:
     """A file that is not there is one plain sentence."""
-    with pytest.raises(TableError, match=r"nowhere\.csv: No such file or directory"):
-        read_table(tmp_path / "nowhere.csv")
+    with pytest.raises(TableError, match=rf"{name}: No such file or directory$"):
+        read_table(tmp_path / name)
 
 
 @pytest.mark.parametrize(
@@ -205,10 +206,11 @@ def parquet(tmp_path: Path, **columns: object) -> Path:
 
 
 def test_parquet(tmp_path: Path) -> None:
-    """Integers, floats and nulls of a Parquet file are read as doubles."""
-    file = parquet(tmp_path, a=pa.array([1, None], pa.int32()), b=pa.array([NAN, 0.5], pa.float32()), t=["x", "y"])
+    """Integers, floats and nulls of a Parquet file are read as doubles; a column of nothing else has the type null."""
+    a, b = pa.array([1, None], pa.int32()), pa.array([NAN, 0.5], pa.float32())
+    file = parquet(tmp_path, a=a, b=b, t=["x", "y"], gone=pa.nulls(2))
 
-    np.testing.assert_array_equal(read_table(file).numbers(["b", "a"]), [[NAN, 1], [0.5, NAN]])
+    np.testing.assert_array_equal(read_table(file).numbers(["b", "a", "gone"]), [[NAN, 1, NAN], [0.5, NAN, NAN]])
 
 
 @pytest.mark.parametrize(

@@ -288,6 +288,12 @@ def test_a_wrong_header_is_told(header: str) -> None:
     assert caught.value.code == "invalid-header"
 
 
+def test_infinity_is_told_by_its_name() -> None:
+    """As the verbs tell it: Python and JavaScript write it where there is no number."""
+    with pytest.raises(MalformedBody, match="null is a missing sensor"):
+        read_infer(b'{"inputs": [Infinity]}', None, SHAPE, OUTPUTS)
+
+
 @pytest.mark.parametrize(
     "body",
     [b"{", b'{"inputs": [\xff]}', b'{"id": "\\ud800", "inputs": []}', b"Infinity", DEEP, b'{"inputs": []}}'],

@@ -223,7 +223,7 @@ def test_two_runs_of_one_model_do_not_meet(
     ("toml", "word"),
     [
         ("stepz = 3\n", "stepz"),
-        ("steps = 0\n", "steps is 0"),
+        ("steps = 0\n", "run.toml: steps is 0"),
         ('decoder_scale = "wide"\n', "decoder_scale"),
         ("kl_weight = -1\n", "kl_weight"),
         ("steps = \n", "not TOML"),
