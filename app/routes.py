@@ -26,9 +26,8 @@ asked = APIRouter()
 
 Endpoint = Callable[[Request], Coroutine[Any, Any, Response]]
 PREFIXES = {"": "", "/models/{name}": "_of_model", "/models/{name}/versions/{version}": "_of_version"}
-
-
 TEXT = {"text/plain": {"schema": {"type": "string"}}}
+
 ANSWERS = {
     "type": "string",
     "description": "A line for each question, or {line, code, detail} where it is refused; the last is {rows, errors}.",
@@ -115,9 +114,7 @@ async def ready(service: ServiceDep, repository: RepositoryDep) -> catalogue.Hea
     return catalogue.Health(status="ready")
 
 
-@router.get(
-    "/metrics", response_class=Response, responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
-)
+@router.get("/metrics", response_class=Response, responses={200: {"content": TEXT}})
 async def metrics(service: ServiceDep) -> Response:
     """What the service counted since it started, for Prometheus."""
     return Response(service.metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
