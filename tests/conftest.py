@@ -1,6 +1,7 @@
 """Real bundles, small and quick: a linear model planted at its closed-form optimum, exported as any other."""
 
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,15 @@ def plant_rows(count: int, seed: int) -> Array:
     moving = load @ np.array([[0.9, 0.4, 0.3], [0.1, -0.7, 0.8]]) + 0.4 * generator.standard_normal((count, 3))
     x = np.array([20.0, 1013.0, 5.0]) + np.array([2.0, 8.0, 0.5]) * moving
     return np.column_stack([x, np.full(count, 3.0)])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def heeded() -> None:
+    """A shell that runs the tests in the background has them ignore Ctrl-C, nohup also that the terminal closes; and
+    what is ignored their children would ignore too."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
 
 
 @pytest.fixture(scope="session")

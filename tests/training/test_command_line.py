@@ -74,13 +74,8 @@ def command(*more: str) -> list[str]:
 
 def interrupt(desk: Path, how: signal.Signals, *more: str) -> tuple[int, str]:
     """The command, sent `how` as soon as it has kept something: its exit code and what it said last."""
-
-    def heed() -> None:
-        """A shell that runs the tests in the background has them, and so their children, ignore Ctrl-C."""
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-
     with subprocess.Popen(
-        command(*more), cwd=desk, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, preexec_fn=heed
+        command(*more), cwd=desk, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     ) as run:
         assert run.stderr is not None
         for _ in range(5):
