@@ -7,7 +7,6 @@ import re
 import secrets
 import time
 
-from starlette._utils import get_route_path  # what the routes themselves ask
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -16,7 +15,7 @@ from app.backlog import OVERLOADED
 from app.cycle import CLOSE, Gone
 from app.drain import Drain, stopped
 from app.metrics import Metrics
-from app.refusals import refusal, refuse
+from app.refusals import GONE, refusal, refuse
 
 REQUEST_ID = b"x-request-id"
 _SANE_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -69,14 +68,14 @@ class Access:
         try:
             await self._app(scope, receive, identified)
         except (Gone, ClientDisconnect):
-            scope["state"]["code"] = "client-gone"
+            scope["state"]["code"] = GONE
         except Exception:
             scope["state"]["code"] = "internal-error"
             log.exception("request_id=%s failed", request_id, extra={"request_id": request_id})
             if status:  # half of an answer is out; only closing the connection can tell that it is not whole
                 raise
             detail = "This is a fault of the service; its log has more."
-            response = refusal(get_route_path(scope), 500, "internal-error", detail, request_id)
+            response = refusal(scope, 500, "internal-error", detail)
             await response(scope, receive, identified)
         except asyncio.CancelledError:
             # The server gives up what is not done in time when it stops; nothing waits for this task any more.

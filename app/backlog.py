@@ -33,8 +33,8 @@ class Backlog:
         Raises:
             Unavailable: `overloaded`.
         """
-        threads = share * self.threads
-        if self.seconds > self._most_seconds * threads and self.pieces >= 2 * threads:
+        part = share * self.threads
+        if self.seconds > self._most_seconds * part and self.pieces >= 2 * part:
             raise overloaded()
 
     @property

@@ -7,6 +7,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from app.deadline import Deadline
 from app.errors import BodyTooLarge, RequestTimeout, UnsupportedMedia
+from app.presence import DISCONNECT
 from app.settings import Settings
 
 JSON = "application/json"
@@ -57,8 +58,8 @@ class Intake:
             yield piece
 
     async def _with_the_rest(self, first: bytes, request: Request) -> bytes:
-        # They are put together in the end only: glibc keeps twice as much as the largest block that it saw freed, so
-        # that what is refused is never to be one.
+        # They are put together in the end only: glibc keeps twice as much as the largest block that it saw freed
+        # (mallopt(3)), so that what is refused is never to be one.
         pieces, length, more = [first], len(first), True
         while more:
             piece, more = await _piece(request)
@@ -102,7 +103,7 @@ def announced(request: Request) -> int:
 async def _piece(request: Request) -> tuple[bytes, bool]:
     """The next bytes, and whether there are more."""
     message = await request.receive()
-    if message["type"] == "http.disconnect":
+    if message["type"] == DISCONNECT:
         raise ClientDisconnect
     return message.get("body", b""), message.get("more_body", False)
 

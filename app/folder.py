@@ -51,10 +51,8 @@ def is_gone(folder: Path) -> bool:
     """Whether nothing is there, which is not the same as that it may not be looked at."""
     try:
         folder.lstat()
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False
+    except OSError as error:
+        return isinstance(error, FileNotFoundError)
     return False
 
 

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from fastapi import FastAPI, Request, Response
-from starlette._utils import get_route_path  # what the routes themselves ask
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
@@ -119,6 +118,5 @@ async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     code, detail = HTTP_PROBLEMS.get(error.status_code, ("http-error", "The request cannot be answered."))
     request.scope["state"]["code"] = code
-    path, request_id = get_route_path(request.scope), request.scope["state"]["request_id"]
     headers = {name: "GET, HEAD" if value == "GET" else value for name, value in (error.headers or NONE).items()}
-    return refusal(path, error.status_code, code, detail, request_id, headers=headers)
+    return refusal(request.scope, error.status_code, code, detail, headers=headers)

@@ -19,6 +19,7 @@ from app.errors import BodyTooLarge, InvalidContent, MalformedBody, RequestError
 from app.lines import Line, whole_lines
 from app.model import Model
 from app.presence import Ahead, while_present
+from app.refusals import GONE
 from app.scheduler import patiently
 from app.service import MODEL_HEADER, Service
 from app.verbs import Reply, Task, Verb, sample
@@ -80,7 +81,7 @@ class Stream(StreamingResponse):
         except RequestError as error:  # of the stream, not of a line: without the last line it is seen to be cut short
             yield self._refused(last + 1, error)
         except ClientDisconnect:
-            self._request.state.code = "client-gone"
+            self._request.state.code = GONE
         finally:
             self._request.state.rows = rows
 

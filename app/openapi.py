@@ -13,7 +13,7 @@ from pydantic.json_schema import models_json_schema
 from starlette.routing import BaseRoute
 
 from app import verbs
-from app.authentication import open_paths
+from app.authentication import PROBES, open_paths
 from app.body import JSON
 from app.key_openapi import demand_keys
 from app.manifest import NAME_PATTERN, Sensor
@@ -39,7 +39,6 @@ ASKED: dict[str, Verb] = {
     "sample": verbs.sample,
     "score": verbs.score,
 }
-PROBES = ("live", "ready")
 PATH_PARAMETERS: dict[str, Schema] = {
     "name": {"type": "string", "pattern": NAME_PATTERN},
     "version": {"type": "integer", "minimum": 1},
@@ -82,7 +81,7 @@ def document(
             describe(path, operation, set(statuses) - {422})  # what is 422 at a verb is 400 there
             continue
         verb = path.rpartition("/")[2]
-        told = set(statuses) if verb in ASKED else {404, 500, 503} if verb in PROBES else {404, 500}
+        told = set(statuses) if verb in ASKED else {404, 500, 503} if path in PROBES else {404, 500}
         operation["responses"] |= _problems(told if "{name}" in path else told - {404})
         if verb in ASKED:
             content = operation["requestBody"]["content"][JSON]

@@ -56,6 +56,8 @@ HEADERS: dict[type[RequestError], dict[str, str]] = {
 V2_HEADERS = HEADERS | {UnsupportedMedia: {"Accept-Encoding": "gzip, deflate"}}
 RETRY_SECONDS = ("1", "2", "3")
 """A client that may ask again is told one of these, so that those refused together do not return together."""
+GONE = "client-gone"
+"""The code of what nobody waits for any more."""
 CLIENT_GONE = 499
 """Nobody reads this; it is what the log and the metrics tell (nginx's word for it)."""
 
@@ -70,10 +72,9 @@ def refuse(request: Request, error: RequestError) -> Response:
     scope, kind = request.scope, type(error)
     scope["state"]["code"] = error.code
     error.with_traceback(None)  # its frames hold the body, and the futures that hold the error
-    path, request_id = get_route_path(scope), scope["state"]["request_id"]
-    statuses, headers = (V2_STATUS, V2_HEADERS) if under_v2(path) else (STATUS, HEADERS)
+    statuses, headers = (V2_STATUS, V2_HEADERS) if under_v2(get_route_path(scope)) else (STATUS, HEADERS)
     told = {"Retry-After": random.choice(RETRY_SECONDS)} if kind is Unavailable else headers.get(kind, NONE)
-    return refusal(path, statuses[kind], error.code, error.detail, request_id, error.faults, told)
+    return refusal(scope, statuses[kind], error.code, error.detail, error.faults, told)
 
 
 async def answer_refused(scope: Scope, receive: Receive, send: Send) -> None:
@@ -83,23 +84,22 @@ async def answer_refused(scope: Scope, receive: Receive, send: Send) -> None:
 
 def farewell(request: Request) -> Response:
     """The answer to a client that is gone."""
-    request.scope["state"]["code"] = "client-gone"
+    request.scope["state"]["code"] = GONE
     return Response(status_code=CLIENT_GONE)
 
 
 def refusal(
-    path: str,
+    scope: Scope,
     status: int,
     code: str,
     detail: str,
-    request_id: str,
     faults: tuple[Fault, ...] = (),
     headers: Mapping[str, str] = NONE,
 ) -> Response:
-    """The answer to a request at `path` that cannot be answered.
+    """The answer to a request that cannot be answered, in the words of where it was asked.
 
     Its media type under /v2 is application/json and no more, since KServe's client compares the header for equality.
     """
-    if under_v2(path):
+    if under_v2(get_route_path(scope)):
         return Answer(orjson.dumps({"error": detail}), "application/json", status, headers)
-    return problem(status, code, detail, request_id, faults, headers)
+    return problem(status, code, detail, scope["state"]["request_id"], faults, headers)

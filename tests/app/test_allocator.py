@@ -37,7 +37,7 @@ def test_what_is_free_between_what_is_in_use_goes_back_to_the_system() -> None:
 
 
 def test_cycles_that_nobody_holds_go_as_well() -> None:
-    """Those of numpy's archives stay for hundreds of changes otherwise: the collector is told to come seldom."""
+    """Those of numpy's archives would stay for long: the collector is told to come seldom."""
 
     class Ring:
         """Holds itself."""

@@ -25,6 +25,11 @@ def test_the_limit_is_of_the_plain_body() -> None:
             coding.undo(coded, name, limit=999)
 
 
+def test_gzip_has_another_name() -> None:
+    """RFC 9110, 8.4.1.3."""
+    assert coding.undo(gzip.compress(b"body"), "x-gzip", limit=4) == b"body"
+
+
 def test_a_bomb_is_not_inflated() -> None:
     """Of 64 MiB in 64 KiB nothing is made beyond the limit."""
     bomb = zlib.compressobj(9)

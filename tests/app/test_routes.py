@@ -330,6 +330,14 @@ def test_json_may_say_that_it_is_utf_8(client: TestClient, media: str) -> None:
     assert response.status_code == 200
 
 
+@pytest.mark.parametrize("coding", ["", "identity", "Identity"])
+def test_a_body_may_say_that_it_has_no_coding(client: TestClient, coding: str) -> None:
+    """An empty list of codings is none (RFC 9110, 8.4)."""
+    response = client.post("/score", json={"rows": [[1, 1, 1, 1]]}, headers={"Content-Encoding": coding})
+
+    assert response.status_code == 200
+
+
 def test_limits_are_settings(models: Path) -> None:
     """Bytes, rows, rows to explain, rows to sample and patterns: each limit is kept and told."""
     limits = Settings(
